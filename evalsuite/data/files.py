@@ -1,0 +1,77 @@
+"""Rows from JSON Lines, JSON, CSV and Parquet (plain or gzip), and content hashes."""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import InputError
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows of a file as dictionaries. Raises InputError naming file and line where one is not an object."""
+    return list(iter_rows(path))
+
+
+def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
+    name = path.name.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        import pandas as pd
+
+        yield from ({str(k): v for k, v in row.items()} for row in pd.read_parquet(path).to_dict("records"))
+        return
+    text = read_text(path)
+    if name.endswith(".csv"):
+        yield from ({k: v for k, v in row.items() if k is not None} for row in csv.DictReader(io.StringIO(text)))
+    elif name.endswith(".json"):
+        yield from _json_rows(path, text)
+    else:
+        # Only \n ends a JSON line: str.splitlines would also break at U+2028 and \x85 inside strings.
+        for number, line in enumerate(text.split("\n"), start=1):
+            if line.strip():
+                yield _object(path, number, line)
+
+
+def read_text(path: Path) -> str:
+    try:
+        raw = path.read_bytes()
+        return (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; convert the file to UTF-8") from error
+    except (OSError, EOFError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _object(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
+    if not isinstance(row, dict):
+        raise InputError(f"{path}:{number}: expected an object, found {type(row).__name__}")
+    return row
+
+
+def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
+    try:
+        value = json.loads(text)
+    except json.JSONDecodeError as error:
+        if "\n{" in text:  # JSON Lines under a .json name, as HaluEval ships it
+            yield from (_object(path, i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip())
+            return
+        raise InputError(f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno})") from error
+    rows = value if isinstance(value, list) else [value]
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: item {number}: expected an object, found {type(row).__name__}")
+        yield row
+
+
+def fingerprint(value: Any) -> str:
+    """A short content hash (16 hex digits) of any JSON value; key order does not matter."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,61 @@
+"""What a task is told when it loads its samples and writes its prompts: which part of it, and where its data lies."""
+
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evalsuite.data.files import read_rows
+from evalsuite.errors import InputError
+
+
+@dataclass(frozen=True)
+class Setup:
+    """One task as the command asks for it.
+
+    `subset`, `method`, `variant` are the parts of its id (empty where it has none). `data` is what `--data TASK=PATH`
+    gave (a file or folder; for generated tasks a word such as `nano`). `official` is `--prompts official=PATH`.
+    """
+
+    task: str
+    folder: Path
+    subset: str = ""
+    method: str = ""
+    variant: str = ""
+    data: str | None = None
+    official: Path | None = None
+    fewshot: int | None = None
+    seed: int = 0
+    public: str | None = None  # the folder's name in a collection of public data ($EVALSUITE_DATA/<public>)
+
+    def own(self, name: str = "sample.jsonl") -> list[dict[str, Any]]:
+        """Rows of the items that ship with the task."""
+        return read_rows(self.folder / name)
+
+    def file(self, *names: str) -> Path:
+        """The task's data file: `--data` (a file, or a folder that holds one of `names`), else EVALSUITE_DATA."""
+        if self.data:
+            given = Path(self.data).expanduser()
+            if given.is_file():
+                return given
+            candidates = [given / name for name in names]
+        elif root := os.environ.get("EVALSUITE_DATA"):
+            candidates = [Path(root).expanduser() / (self.public or self.task) / name for name in names]
+        else:
+            raise InputError(
+                f"task {self.task} needs its data: give --data {self.task.split('/')[0]}=PATH "
+                f"(a file or folder with {' or '.join(names)}), or set EVALSUITE_DATA to a folder that has "
+                f"{self.public or self.task}/"
+            )
+        for candidate in candidates:
+            if candidate.is_file():
+                return candidate
+        raise InputError(f"task {self.task}: none of {', '.join(map(str, candidates))} exists; give --data TASK=PATH")
+
+    def rows(self, *names: str) -> list[dict[str, Any]]:
+        return read_rows(self.file(*names))
+
+    def rng(self, sample_id: str) -> random.Random:
+        """A generator seeded by task seed and sample id, so that shuffles do not depend on the run's order."""
+        return random.Random(f"{self.seed}:{sample_id}")
