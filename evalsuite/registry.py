@@ -1,0 +1,247 @@
+"""Finds tasks, judges and suites without importing them: content folders, a user's folders, installed packages.
+
+A task is a folder with a `task.py` whose docstring and literal `TASK` are read with `ast`; the module is imported when
+the task runs. Ids: `name`, `name/subset`, then `@method`, then `:variant`.
+
+>>> find_tasks(["truthfulqa"])       # doctest: +SKIP
+[TaskRef(id='truthfulqa/mc1@logprob'), TaskRef(id='truthfulqa/mc2@logprob')]
+"""
+
+import ast
+import importlib.util
+import re
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from evalsuite.errors import InputError, TaskError, unknown
+from evalsuite.records import Kind
+
+FAMILIES = (
+    "hallucination",
+    "factuality",
+    "instruction_following",
+    "diversity",
+    "generalization",
+    "reward_models",
+    "reasoning",
+)
+METHOD_KINDS: dict[str, Kind] = {
+    "logprob": "loglikelihood",
+    "logprob_mean": "loglikelihood",
+    "reward": "reward",
+    "letter": "generate",
+}
+_plugins: list[Path] = []
+
+
+def content_root() -> Path:
+    """The folder that has tasks/, judges/, reports/ and leaderboard/: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "content"
+    return inside if inside.is_dir() else package.parent
+
+
+def add_plugins(folders: Iterable[str | Path]) -> None:
+    """Adds a user's content folders (`--plugins DIR`): each holds task folders, or `tasks/` and `judges/`."""
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise InputError(f"--plugins {folder}: no such folder")
+        if folder.resolve() not in _plugins:
+            _plugins.append(folder.resolve())
+            entries.cache_clear()
+
+
+def _roots(kind: str) -> list[Path]:
+    """Folders to search for `tasks` or `judges`: ours, installed packages' (entry points), the user's; later ones win."""
+    from importlib.metadata import entry_points
+
+    roots = [content_root() / kind]
+    for point in entry_points(group="evalsuite.content"):
+        spec = importlib.util.find_spec(point.value.split(":")[0])
+        for location in (spec.submodule_search_locations or []) if spec else []:
+            roots.append(Path(location) / kind)
+    for plugin in _plugins:
+        roots.append(plugin / kind if (plugin / kind).is_dir() else plugin)
+    return roots
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A task's folder as the registry sees it: `spec` is the literal TASK, `summary` the docstring's first line."""
+
+    name: str
+    family: str
+    folder: Path
+    summary: str
+    spec: Mapping[str, Any] = field(hash=False)
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        return tuple(self.spec.get("subsets", ()))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        return tuple(self.spec.get("methods", ()))
+
+    def ids(self) -> list[str]:
+        """Every id that names a runnable task, without variants; the default method's comes first."""
+        stems = [f"{self.name}/{subset}" for subset in self.subsets] or [self.name]
+        return [f"{stem}@{m}" if m else stem for stem in stems for m in (self.methods or ("",))]
+
+
+@dataclass(frozen=True)
+class TaskRef:
+    """One task as a command names it. `method` is empty until the model decides it where a task has several."""
+
+    entry: Entry
+    subset: str = ""
+    method: str = ""
+    variant: str = ""
+
+    def choose(self, kinds: frozenset[Kind]) -> "TaskRef":
+        """With the first method that a model of these kinds can answer (the task's default where none fits)."""
+        if self.method or not self.entry.methods:
+            return self
+        able = [m for m in self.entry.methods if METHOD_KINDS.get(m, "generate") in kinds]
+        return TaskRef(self.entry, self.subset, (able or self.entry.methods)[0], self.variant)
+
+    @property
+    def id(self) -> str:
+        text = self.entry.name + (f"/{self.subset}" if self.subset else "")
+        return text + (f"@{self.method}" if self.method else "") + (f":{self.variant}" if self.variant else "")
+
+
+@cache
+def entries() -> dict[str, Entry]:
+    """All tasks by name. Reads each `task.py` as text; imports none."""
+    found: dict[str, Entry] = {}
+    for root in _roots("tasks"):
+        for path in sorted([*root.glob("task.py"), *root.glob("*/task.py"), *root.glob("*/*/task.py")]):
+            entry = _read_entry(path, root)
+            found[entry.name] = entry
+    return dict(sorted(found.items(), key=lambda item: (_family_rank(item[1].family), item[0])))
+
+
+def _family_rank(family: str) -> int:
+    return FAMILIES.index(family) if family in FAMILIES else len(FAMILIES)
+
+
+def _read_entry(path: Path, root: Path) -> Entry:
+    literal, summary = read_literal(path, "TASK")
+    parts = path.parent.relative_to(root).parts
+    name = path.parent.name
+    family = literal.get("family") or (parts[0] if len(parts) == 2 else "other")
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise InputError(f"{path.parent}: a task's folder name may hold letters, digits, '_', '-' and '.' only")
+    if "version" not in literal:
+        raise InputError(f"{path}: TASK needs a 'version' (raise it whenever a score could move)")
+    return Entry(name, family, path.parent, summary, literal)
+
+
+def read_literal(path: Path, name: str) -> tuple[dict[str, Any], str]:
+    """The literal dictionary `name` of a Python file and the first line of its docstring, without running the file."""
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    except SyntaxError as error:
+        raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
+    summary = (ast.get_docstring(tree) or "").split("\n")[0]
+    for node in tree.body:
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        if any(isinstance(t, ast.Name) and t.id == name for t in targets) and getattr(node, "value", None):
+            try:
+                value = ast.literal_eval(node.value)  # type: ignore[union-attr]
+            except ValueError as error:
+                raise InputError(
+                    f"{path}:{node.lineno}: {name} must be a literal (it is read without import)"
+                ) from error
+            if isinstance(value, dict):
+                return value, summary
+    raise InputError(f"{path}: needs a literal dictionary {name} = {{...}}")
+
+
+def suites() -> dict[str, dict[str, Any]]:
+    """Named lists of tasks with limits, from `suites.toml` of every content folder."""
+    found: dict[str, dict[str, Any]] = {}
+    for root in _roots("tasks"):
+        path = root / "suites.toml"
+        if path.is_file():
+            try:
+                found.update(tomllib.loads(path.read_text(encoding="utf-8")))
+            except tomllib.TOMLDecodeError as error:
+                raise InputError(f"{path}: {error}") from error
+    return found
+
+
+def find_tasks(names: Sequence[str]) -> list[TaskRef]:
+    """Expands names, prefixes and families to tasks, in the order given, each once. Unknown names suggest the nearest."""
+    refs: dict[str, TaskRef] = {}
+    for name in names:
+        for ref in _expand(name):
+            refs.setdefault(ref.id, ref)
+    return list(refs.values())
+
+
+def _expand(name: str) -> list[TaskRef]:
+    known = entries()
+    family = [e for e in known.values() if e.family == name]
+    if family and name not in known:
+        return [TaskRef(e, subset) for e in family for subset in (e.subsets or ("",))]
+    stem, _, variant = name.partition(":")
+    stem, _, method = stem.partition("@")
+    base, _, subset = stem.partition("/")
+    entry = known.get(base)
+    if entry is None:
+        raise unknown("task", name, [*known, *(i for e in known.values() for i in e.ids()), *FAMILIES])
+    if subset and subset not in entry.subsets:
+        raise unknown("task", name, [f"{entry.name}/{s}" for s in entry.subsets] or [entry.name])
+    if method and method not in entry.methods:
+        raise unknown("task", name, [f"{stem}@{m}" for m in entry.methods] or [stem])
+    if variant and variant not in entry.spec.get("variants", ()) and not re.fullmatch(r"\d+shot", variant):
+        options = [f"{name.partition(':')[0]}:{v}" for v in entry.spec.get("variants", ())]
+        raise unknown("task", name, options or [name.partition(":")[0]])
+    only = entry.methods[0] if len(entry.methods) == 1 else ""
+    return [TaskRef(entry, s, method or only, variant) for s in ([subset] if subset else entry.subsets or [""])]
+
+
+def load_module(path: Path, kind: str) -> ModuleType:
+    """Imports a content file under a name of its own. Raises TaskError naming the file where it fails."""
+    name = f"evalsuite_{kind}_{abs(hash(str(path.resolve()))):x}_{path.parent.name}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise TaskError(f"{path}: import failed ({type(error).__name__}: {error})") from error
+    return module
+
+
+def judges() -> dict[str, tuple[Path, dict[str, Any], str]]:
+    """All judges by name: (file, literal JUDGE, summary)."""
+    found = {}
+    for root in _roots("judges"):
+        for path in sorted([*root.glob("judge.py"), *root.glob("*/judge.py")]):
+            literal, summary = read_literal(path, "JUDGE")
+            found[path.parent.name] = (path, literal, summary)
+    return found
+
+
+def find_judge(name: str) -> ModuleType:
+    """The module of a judge by its name; unknown names suggest the nearest."""
+    known = judges()
+    if name not in known:
+        raise unknown("judge", name, known)
+    return load_module(known[name][0], "judge")
