@@ -41,7 +41,7 @@ _plugins: list[Path] = []
 
 
 def content_root() -> Path:
-    """The folder that has tasks/, judges/, reports/ and leaderboard/: inside the package in a wheel, beside it in a checkout."""
+    """The folder that has tasks/, judges/, reports/ and leaderboard/: in a wheel inside the package, else beside it."""
     package = Path(__file__).resolve().parent
     inside = package / "content"
     return inside if inside.is_dir() else package.parent
@@ -58,7 +58,7 @@ def add_plugins(folders: Iterable[str | Path]) -> None:
 
 
 def _roots(kind: str) -> list[Path]:
-    """Folders to search for `tasks` or `judges`: ours, installed packages' (entry points), the user's; later ones win."""
+    """Folders to search for `tasks` or `judges`: ours, installed packages', the user's; later ones win."""
     from importlib.metadata import entry_points
 
     roots = [content_root() / kind]
@@ -181,7 +181,7 @@ def suites() -> dict[str, dict[str, Any]]:
 
 
 def find_tasks(names: Sequence[str]) -> list[TaskRef]:
-    """Expands names, prefixes and families to tasks, in the order given, each once. Unknown names suggest the nearest."""
+    """Expands names, prefixes and families to tasks, in the order given, each once."""
     refs: dict[str, TaskRef] = {}
     for name in names:
         for ref in _expand(name):

@@ -1,0 +1,66 @@
+"""The command line: one file per verb group. Nothing heavy is imported until a verb runs.
+
+Exit status: 0 done; 1 ran, and the answer is no (gate, check); 2 bad input; 3 stopped before the end (the same command
+resumes).
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from evalsuite import __version__
+from evalsuite.errors import EvalsuiteError
+
+GROUPS = (
+    "run",
+    "stored",
+    "compare",
+    "check",
+    "judge",
+    "microworld",
+    "leaderboard",
+    "report",
+    "listing",
+    "demo",
+    "doctor",
+)
+EPILOG = """\
+MODEL is a Hugging Face folder, a hub id, a .gguf file, smollm2, microworld:sft, openai:NAME@URL or responses:FILE.
+Start with: evalsuite demo | evalsuite list tasks | evalsuite run smollm2 --tasks plain_facts --limit 20
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="evalsuite",
+        description="What did alignment do to this model, and why?",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"evalsuite {__version__}")
+    verbs = top.add_subparsers(title="verbs", dest="verb", metavar="VERB")
+    for group in GROUPS:
+        importlib.import_module(f"evalsuite.cli.{group}").add_parser(verbs)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    top = parser()
+    args = top.parse_args(argv)
+    if args.verb is None:
+        top.print_help()
+        return 2
+    try:
+        return int(args.func(args) or 0)
+    except EvalsuiteError as error:
+        print(f"evalsuite: {error}", file=sys.stderr)
+        return error.status
+    except KeyboardInterrupt:
+        print("evalsuite: stopped; finished work is kept, the same command resumes", file=sys.stderr)
+        return 3
+    except BrokenPipeError:
+        # The reader (head, less) has gone; nothing is wrong.
+        sys.stderr.close()
+        return 0

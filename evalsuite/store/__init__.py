@@ -1,4 +1,4 @@
-"""Where results live: a response cache and journal (SQLite, WAL) while running, a folder of Parquet and JSON when done."""
+"""Where results live: a response cache and journal (SQLite, WAL) while running, Parquet and JSON when done."""
 
 from evalsuite.store.responses import Responses
 from evalsuite.store.runs import Run, default_store, list_runs, open_run, write_run

@@ -1,4 +1,4 @@
-"""The response cache, which is also the journal of running work: fingerprint → completion, in SQLite with a write-ahead log.
+"""The response cache, which is also the journal of running work: fingerprint → completion, in SQLite (WAL).
 
 A group of completions is written in one transaction, so a killed process leaves whole groups or nothing. Fingerprints
 cover weights, rendered input, sampling and draw; the cache therefore never mixes two models or two draws.

@@ -1,0 +1,170 @@
+"""The verbs as functions, for notebooks and for the command line.
+
+>>> import evalsuite
+>>> run = evalsuite.run("smollm2", "plain_facts", limit=10)        # doctest: +SKIP
+>>> run.metrics[["task", "name", "value", "low", "high", "n"]]     # doctest: +SKIP
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalsuite import registry, store
+from evalsuite.errors import InputError
+from evalsuite.models import ModelOptions, resolve
+from evalsuite.planning import Options, Plan, bind_all, compile_plan
+from evalsuite.records import Progress
+from evalsuite.running import Engine, rescore_run, run_plan
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Meter = Callable[[str], Progress]
+"""Makes a progress callback for a named piece of work."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run for reading: `metrics` and `samples` are DataFrames."""
+
+    stored: store.Run
+
+    @property
+    def name(self) -> str:
+        return self.stored.name
+
+    @property
+    def path(self) -> Path:
+        return self.stored.path
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        return self.stored.manifest
+
+    @property
+    def metrics(self) -> "pd.DataFrame":
+        """One row per (task, metric): value, low, high, n, missing, interval, unit, primary, baselines."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(m) for m in self.stored.metrics])
+
+    @property
+    def health(self) -> "pd.DataFrame":
+        """One row per task: shares truncated, empty, refused, repeated, unparsable; mean tokens."""
+        import pandas as pd
+
+        return pd.DataFrame([{"task": t, **asdict(h)} for t, h in self.stored.health.items()])
+
+    @property
+    def samples(self) -> "pd.DataFrame":
+        """One row per (task, sample, repeat); columns as in `evalsuite.store.Run.samples`."""
+        return self.stored.samples()
+
+    def _repr_html_(self) -> str:
+        return f"<b>{self.name}</b>" + self.metrics.to_html(index=False)
+
+
+@dataclass
+class Job:
+    """One model of a command, compiled: its engine and its plan."""
+
+    engine: Engine
+    plan: Plan
+    name: str | None
+
+
+def prepare(
+    addresses: Sequence[str],
+    tasks: Sequence[str],
+    model_options: ModelOptions,
+    options: Options,
+    folder: Path,
+    name: str | None = None,
+    meter: Meter | None = None,
+) -> list[Job]:
+    """Resolves models, binds tasks and compiles the plans. Nothing is computed, so bad input is found before work.
+
+    Raises InputError and its kin.
+    """
+    if not addresses:
+        raise InputError(
+            "no model given (a folder, a hub id, smollm2, microworld:sft, openai:NAME@URL, responses:FILE)"
+        )
+    if len(set(addresses)) < len(addresses):
+        raise InputError("a model is named twice")
+    refs = registry.find_tasks(tasks)
+    if not refs:
+        raise InputError("no tasks given (--tasks A,B or --suite S; see: evalsuite list tasks)")
+    jobs = []
+    for address in addresses:
+        model = resolve(address, model_options, meter(f"model {address}") if meter else None)
+        engine = Engine(model, folder, options.max_errors)
+        engine.check_ready()
+        bound = bind_all(refs, model.kinds, options)
+        plan = compile_plan(model, engine.renderer, bound, options)
+        jobs.append(Job(engine, plan, f"{name}/{model.name}" if name and len(addresses) > 1 else name))
+    return jobs
+
+
+def execute(jobs: Sequence[Job], folder: Path, meter: Meter | None = None) -> list[store.Run]:
+    """Runs compiled jobs one after the other, each with its weights released before the next is loaded."""
+    runs = []
+    for job in jobs:
+        try:
+            progress = meter(job.plan.model.name) if meter else None
+            runs.append(run_plan(job.engine, job.plan, folder, job.name, progress))
+        finally:
+            job.engine.close()
+    return runs
+
+
+def run(
+    model: str,
+    tasks: str | Sequence[str],
+    *,
+    store_dir: str | Path | None = None,
+    name: str | None = None,
+    model_options: ModelOptions | None = None,
+    progress: Meter | None = None,
+    **options: Any,
+) -> Run:
+    """Evaluates one model. `tasks` is a list or a comma-separated text; `options` are the fields of
+    `evalsuite.planning.Options` (limit, max_tokens, seed, repeats, data, ...) and of `evalsuite.models.ModelOptions`
+    (template, system, dtype, ...).
+
+    Raises the errors of `evalsuite.errors`.
+    """
+    chosen = model_options or ModelOptions()
+    of_model = {k: options.pop(k) for k in list(options) if k in ModelOptions.__dataclass_fields__}
+    bad = [k for k in options if k not in Options.__dataclass_fields__]
+    if bad:
+        raise InputError(f"unknown option '{bad[0]}' (one of {', '.join(Options.__dataclass_fields__)})")
+    names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
+    folder = Path(store_dir) if store_dir else store.default_store()
+    jobs = prepare([model], names, replace(chosen, **of_model), Options(**options), folder, name, progress)
+    return Run(execute(jobs, folder, progress)[0])
+
+
+def open_run(name: str = "latest", store_dir: str | Path | None = None) -> Run:
+    """A stored run by its name, its folder, or `latest`."""
+    return Run(store.open_run(Path(store_dir) if store_dir else store.default_store(), name))
+
+
+def rescore(stored: store.Run, folder: Path) -> store.Run:
+    """Scores a run's stored completions again with the tasks as they are now."""
+    known = Options.__dataclass_fields__
+    saved = {k: v for k, v in stored.manifest["options"].items() if k in known}
+    saved["samples"] = tuple(saved.get("samples", ()))
+    options = Options(**{**saved, "data": stored.manifest["data"], "prompts": stored.manifest["prompts"]})
+    tasks = bind_all(registry.find_tasks(list(stored.manifest["tasks"])), frozenset(), options)
+    return rescore_run(stored, tasks, folder)
+
+
+def compare(run_: Run, baseline: Run) -> "pd.DataFrame":
+    """Paired differences of a run from a baseline on the samples they share, one row per (task, metric)."""
+    import pandas as pd
+
+    from evalsuite.comparison import paired
+
+    return pd.DataFrame([asdict(d) for d in paired(run_.stored, baseline.stored)])

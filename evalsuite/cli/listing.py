@@ -1,0 +1,117 @@
+"""list, cache: what is there. Imports no task and no torch."""
+
+import argparse
+from typing import Any
+
+from evalsuite.cli import common
+
+WHAT = ("tasks", "judges", "methods", "backends", "suites", "runs")
+BACKENDS = {
+    "hf": "transformers in this process: generation, log-likelihood, rewards",
+    "openai": "any OpenAI-compatible server: openai:NAME@URL",
+    "responses": "answers read from a file: responses:FILE",
+}
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    listing = verbs.add_parser("list", help="tasks, judges, methods, backends, suites, runs", allow_abbrev=False)
+    listing.add_argument("what", choices=WHAT)
+    common.add_store(listing)
+    common.add_json(listing)
+    listing.set_defaults(func=list_verb)
+
+    cache = verbs.add_parser("cache", help="the response cache: size, prune", allow_abbrev=False)
+    cache.add_argument("what", choices=("size", "prune"))
+    cache.add_argument("--model", metavar="NAME", help="only this model's answers")
+    cache.add_argument("--older-than", type=float, metavar="DAYS")
+    common.add_store(cache)
+    common.add_json(cache)
+    cache.set_defaults(func=cache_verb)
+
+
+def list_verb(args: argparse.Namespace) -> int:
+    folder = common.store_of(args)
+    rows = {
+        "tasks": _tasks,
+        "judges": _judges,
+        "methods": lambda: [],
+        "backends": lambda: [{"name": k, "summary": v} for k, v in BACKENDS.items()],
+        "suites": _suites,
+        "runs": lambda: _runs(folder),
+    }[args.what]()
+    if args.json:
+        common.print_json({args.what: rows})
+        return 0
+    if not rows:
+        common.say(f"no {args.what} yet")
+    keys = [k for k in (rows[0] if rows else {}) if k not in ("folder", "variants", "version")]
+    widths = [max(len(str(r[k])) for r in rows) for k in keys]
+    for row in rows:
+        print("  ".join(str(row[k]).ljust(w) for k, w in zip(keys, widths, strict=True)).rstrip())
+    return 0
+
+
+def _tasks() -> list[dict[str, Any]]:
+    from evalsuite import registry
+
+    return [
+        {
+            "id": i,
+            "family": entry.family,
+            "summary": entry.spec.get("subsets", {}).get(i.partition("@")[0].partition("/")[2]) or entry.summary,
+            "version": entry.spec["version"],
+            "variants": list(entry.spec.get("variants", ())),
+            "folder": str(entry.folder),
+        }
+        for entry in registry.entries().values()
+        for i in entry.ids()
+    ]
+
+
+def _judges() -> list[dict[str, Any]]:
+    from evalsuite import registry
+
+    return [
+        {"name": name, "protocol": literal.get("protocol", ""), "summary": summary}
+        for name, (_, literal, summary) in registry.judges().items()
+    ]
+
+
+def _suites() -> list[dict[str, Any]]:
+    from evalsuite import registry
+
+    return [
+        {"name": name, "limit": suite.get("limit", ""), "tasks": ", ".join(suite["tasks"])}
+        for name, suite in registry.suites().items()
+    ]
+
+
+def _runs(folder: Any) -> list[dict[str, Any]]:
+    from evalsuite.store import list_runs
+
+    return [
+        {
+            "name": run.name,
+            "model": run.manifest["model"]["address"],
+            "tasks": len(run.manifest["tasks"]),
+            "finished": run.manifest["finished"],
+        }
+        for run in list_runs(folder)
+    ]
+
+
+def cache_verb(args: argparse.Namespace) -> int:
+    from evalsuite.store import Responses
+
+    responses = Responses(common.store_of(args))
+    if args.what == "prune":
+        figures = {"deleted": responses.prune(args.model, args.older_than)}
+    else:
+        figures = responses.size()
+    responses.close()
+    if args.json:
+        common.print_json(figures)
+    else:
+        for name, value in figures.items():
+            print(f"{name}: {value:,}")
+    return 0

@@ -1,0 +1,232 @@
+"""run, plan, score: evaluate models on tasks."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evalsuite.cli import common
+from evalsuite.errors import InputError
+
+
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = verbs.add_parser("run", help="evaluate models on tasks", allow_abbrev=False)
+    run.add_argument("models", nargs="*", metavar="MODEL")
+    _add_options(run)
+    run.add_argument("--dry-run", action="store_true", help="as `evalsuite plan`")
+    run.add_argument("--judge", metavar="J", help="compare the models' open answers by this judge (see: list judges)")
+    run.add_argument("--judge-model", metavar="MODEL", help="the model that judges")
+    run.add_argument(
+        "--against", metavar="RUN", help="the stored run that a judge compares with (default: first model)"
+    )
+    run.set_defaults(func=run_verb)
+
+    plan = verbs.add_parser(
+        "plan", help="what a run would cost and could find; nothing is computed", allow_abbrev=False
+    )
+    plan.add_argument("models", nargs="*", metavar="MODEL")
+    _add_options(plan)
+    plan.set_defaults(func=plan_verb)
+
+    score = verbs.add_parser("score", help="score answers made elsewhere", allow_abbrev=False)
+    score.add_argument("tasks", metavar="TASK")
+    score.add_argument("--responses", required=True, metavar="FILE")
+    _add_options(score, tasks=False)
+    score.set_defaults(func=score_verb)
+
+
+def _add_options(parser: argparse.ArgumentParser, tasks: bool = True) -> None:
+    if tasks:
+        parser.add_argument("--tasks", metavar="A,B|FAMILY", help="tasks, prefixes or families, comma-separated")
+        parser.add_argument("--suite", metavar="S", help="a named list of tasks (see: evalsuite list suites)")
+    parser.add_argument("--config", metavar="FILE", help="TOML file with these options; the command line wins")
+    parser.add_argument("--name", metavar="NAME", help="the run's name; NAME/MODEL with several models")
+    parser.add_argument("--backend", metavar="B", help="the engine (default: by the model)")
+    parser.add_argument("--all-metrics", action="store_true", help="print every metric, not only the headline ones")
+    common.add_store(parser)
+    common.add_json(parser)
+    common.add_model(parser)
+    common.add_sampling(parser)
+
+
+def run_verb(args: argparse.Namespace) -> int:
+    from evalsuite import api
+
+    args = _with_config(args)
+    if args.dry_run:
+        return plan_verb(args)
+    folder = common.store_of(args)
+    _check_judge(args)
+    jobs = api.prepare(
+        args.models,
+        _tasks(args),
+        common.model_options(args),
+        common.sampling_options(args),
+        folder,
+        args.name,
+        common.meter,
+    )
+    judge = _prepare_judge(args, folder)
+    runs = api.execute(jobs, folder, common.meter)
+    if judge is not None:
+        runs = api.judge_runs(judge, runs, folder, args.against, common.meter)
+    if args.json:
+        common.print_json({"runs": [run_json(r) for r in runs]})
+    else:
+        common.print_runs(runs, every=args.all_metrics)
+        for run in runs:
+            common.say(f"run {run.name}: {run.path}")
+    return 0
+
+
+def _check_judge(args: argparse.Namespace) -> None:
+    if bool(args.judge) != bool(args.judge_model):
+        raise InputError("--judge J and --judge-model M go together")
+    if args.judge and len(args.models) < 2 and not args.against:
+        raise InputError("a pairwise judge compares two models: name two, or give --against RUN")
+
+
+def _prepare_judge(args: argparse.Namespace, folder: Path) -> Any:
+    """The judge is resolved before anything is generated: a missing key must not cost a run."""
+    from evalsuite import api
+
+    return api.prepare_judge(args.judge, args.judge_model, common.model_options(args), folder) if args.judge else None
+
+
+def plan_verb(args: argparse.Namespace) -> int:
+    from evalsuite import api
+    from evalsuite.planning.summary import summarise
+
+    args = _with_config(args)
+    folder = common.store_of(args)
+    jobs = api.prepare(
+        args.models,
+        _tasks(args),
+        common.model_options(args),
+        common.sampling_options(args),
+        folder,
+        args.name,
+        common.meter,
+    )
+    plans = [summarise(job.plan) for job in jobs]
+    for job in jobs:
+        job.engine.close()
+    if args.json:
+        common.print_json({"plans": plans})
+    else:
+        for plan in plans:
+            _print_plan(plan)
+    return 0
+
+
+def score_verb(args: argparse.Namespace) -> int:
+    args.models = [f"responses:{args.responses}"]
+    args.suite, args.dry_run, args.judge, args.judge_model, args.against = None, False, None, None, None
+    return run_verb(args)
+
+
+def _tasks(args: argparse.Namespace) -> list[str]:
+    from evalsuite import registry
+    from evalsuite.errors import unknown
+
+    names = [n.strip() for n in (args.tasks or "").split(",") if n.strip()]
+    if args.suite:
+        known = registry.suites()
+        if args.suite not in known:
+            raise unknown("suite", args.suite, known)
+        names += known[args.suite]["tasks"]
+        if args.limit is None:
+            args.limit = known[args.suite].get("limit")
+    return names
+
+
+def _with_config(args: argparse.Namespace) -> argparse.Namespace:
+    """Options from a TOML file, read as the command line would be; what is typed wins."""
+    if not args.config:
+        return args
+    import tomllib
+
+    from evalsuite.cli import parser
+
+    path = Path(args.config)
+    try:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"--config {path}: {error}") from error
+    words: list[str] = [str(m) for m in given.pop("models", [])]
+    for key, value in given.items():
+        words += _words("--" + key.replace("_", "-"), value)
+    base = parser().parse_args([args.verb, *words]) if args.verb != "score" else args
+    default = parser().parse_args([args.verb])
+    for key, value in vars(args).items():
+        if value != getattr(default, key, None):
+            setattr(base, key, value)
+    base.config = None
+    return base
+
+
+def _words(option: str, value: object) -> list[str]:
+    if isinstance(value, bool):
+        return [option] if value else []
+    if isinstance(value, dict):
+        return [w for k, v in value.items() for w in (option, f"{k}={v}")]
+    if isinstance(value, list):
+        joined = [",".join(map(str, value))] if option == "--tasks" else [str(v) for v in value]
+        return [w for v in joined for w in (option, v)]
+    return [option, str(value)]
+
+
+def run_json(run: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {
+        "name": run.name,
+        "path": str(run.path),
+        "model": run.manifest["model"],
+        "metrics": [asdict(m) for m in run.metrics],
+        "health": {t: asdict(h) for t, h in run.health.items()},
+        "tokens": run.manifest["tokens"],
+        "wall_s": run.manifest["wall_s"],
+    }
+
+
+def _print_plan(plan: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    made = f"{plan['backend']}, weights {plan['fingerprint']}, template {plan['template']}, BOS {plan['bos']}"
+    print(f"{plan['model']}  ({made})")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("task", "samples", "requests", "units", "prompt tokens", "max new tokens", "detects ±"):
+        table.add_column(heading, justify="left" if heading == "task" else "right", no_wrap=True)
+    for task in plan["tasks"]:
+        effect = task["minimum_detectable_effect"]
+        cells = [task["samples"], task["requests"], task["units"], task["prompt_tokens"], task["max_new_tokens"]]
+        name = task["task"] + (" (+ follow-ups)" if task["follows_up"] else "")
+        table.add_row(name, *(f"{c:,}" for c in cells), f"{100 * effect:.1f} pt" if effect is not None else "·")
+    Console(width=160).print(table)
+    shared = plan["prompt_tokens"] - plan["distinct_tokens"]
+    print(
+        f"{plan['requests']:,} requests → {plan['units']:,} units in {plan['groups']} groups; "
+        f"{plan['prompt_tokens']:,} prompt tokens, {plan['distinct_tokens']:,} distinct ({shared:,} shared); "
+        f"at most {plan['max_new_tokens']:,} new tokens"
+    )
+    print("detects ±: paired comparison of two such runs, power 80%, alpha 5%, assumed correlation 0.5")
+    for task in plan["tasks"]:
+        _print_first(task)
+
+
+def _print_first(task: dict[str, Any]) -> None:
+    first = task["first"]
+    if first is None:
+        return
+    notes: Sequence[str] = [f"{task[k]} {k.replace('_', ' ')}" for k in ("shortened", "too_long") if task[k]]
+    print(f"\n── {task['task']}: first sample ({first['kind']}) {', '.join(notes)}")
+    print(first["prompt"] if isinstance(first["prompt"], str) else shlex.quote(str(first["prompt"])))
+    if first["continuation"] is not None:
+        print(f"   continuation {first['continuation']!r} {first['continuation_ids'] or ''}")
+    if first["prompt_ids"] is not None:
+        ids = first["prompt_ids"]
+        shown = " ".join(map(str, ids if len(ids) <= 60 else [*ids[:48], "…", *ids[-8:]]))
+        print(f"   {len(ids)} token ids: {shown}")

@@ -1,0 +1,66 @@
+"""What a command asks of its tasks: how many samples, how answers are drawn, where data lies."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from evalsuite.errors import InputError
+from evalsuite.records import Sampling
+
+GEN_TYPES = {"temperature": float, "top_p": float, "top_k": int, "stop": str, "reasoning_tokens": int}
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything of a run that is not the model and not the tasks. All of it enters the run's identity.
+
+    `gen` are sampling parameters that override the tasks' own (`--gen temperature=0.7`); `data` and `prompts` map a
+    task (or `official`) to a path; `samples` limits a run to these sample ids.
+    """
+
+    limit: int | None = None
+    samples: tuple[str, ...] = ()
+    repeats: int = 1
+    max_tokens: int | None = None
+    gen: Mapping[str, str] = field(default_factory=dict)
+    fewshot: int | None = None
+    seed: int = 0
+    data: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    max_errors: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("limit", "repeats", "max_tokens"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
+        self.sampling(Sampling(), 0)
+
+    def sampling(self, asked: Sampling, repeat: int) -> Sampling:
+        """A request's sampling with the command's overrides. The command's `max_tokens` is a ceiling, so that short
+        answers (a letter) stay short."""
+        changes: dict[str, object] = {"seed": self.seed + asked.seed}
+        if self.max_tokens is not None:
+            changes["max_tokens"] = min(asked.max_tokens, self.max_tokens)
+        for key, text in self.gen.items():
+            if key not in GEN_TYPES:
+                allowed = ", ".join(sorted(GEN_TYPES))
+                raise InputError(f"--gen {key}={text}: unknown parameter (one of {allowed}; length: --max-tokens)")
+            try:
+                value = GEN_TYPES[key](text)
+            except ValueError as error:
+                raise InputError(f"--gen {key}={text}: not a {GEN_TYPES[key].__name__}") from error
+            changes[key] = (value,) if key == "stop" else value
+        return replace(asked, **changes)  # type: ignore[arg-type]
+
+    def identity(self) -> dict[str, object]:
+        """The fields that differ from their defaults, as JSON values; paths count by the data they give, not here."""
+        default = Options()
+        skip = ("data", "prompts", "max_errors")
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in skip}
+        return {k: _json(v) for k, v in named.items() if v != getattr(default, k)}
+
+
+def _json(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(sorted(value.items()))
+    return list(value) if isinstance(value, tuple) else value

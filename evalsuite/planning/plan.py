@@ -1,0 +1,153 @@
+"""The plan: every request of a command, deduplicated into units and cut into groups that are run and journaled whole.
+
+Groups are fixed by the plan alone (sorted by kind, sampling and length), never by what the cache already holds, so a
+resumed run computes exactly the groups that an unbroken one would.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from evalsuite.errors import InputError, TaskError
+from evalsuite.models import Model, Renderer
+from evalsuite.planning.options import Options
+from evalsuite.planning.task import Task
+from evalsuite.planning.units import Planner
+from evalsuite.records import Completion, Completions, Request, Sample, Unit
+
+GROUP = {"generate": 32, "loglikelihood": 128, "reward": 64, "embed": 128}
+MAX_STAGES = 16
+
+Slot = tuple[int, int, int]  # (task, sample, repeat), as indices into the plan
+
+
+@dataclass
+class Stage:
+    """Units that can run now: `units` by fingerprint, `groups` of fingerprints, and who asked for what."""
+
+    units: dict[str, Unit] = field(default_factory=dict)
+    groups: list[list[str]] = field(default_factory=list)
+    requests: int = 0
+
+
+@dataclass
+class Plan:
+    """One model through some tasks. `asked[slot][key]` are the fingerprints of a request, None where it cannot fit."""
+
+    model: Model
+    tasks: list[Task]
+    options: Options
+    planner: Planner
+    stage: Stage
+    asked: dict[Slot, dict[str, tuple[str, ...] | None]]
+    shortened: dict[int, set[int]]
+
+    def slots(self) -> Iterable[tuple[Slot, Task, Sample]]:
+        for t, task in enumerate(self.tasks):
+            for s, sample in enumerate(task.samples):
+                for r in range(self.options.repeats):
+                    yield (t, s, r), task, sample
+
+    def completions(self, slot: Slot, answers: Mapping[str, Completion]) -> Completions:
+        keys = {k: v for k, v in self.asked[slot].items() if v is not None}
+        return Completions({key: [answers[f] for f in prints] for key, prints in keys.items()})
+
+
+def compile_plan(
+    model: Model,
+    renderer: Renderer | None,
+    tasks: Sequence[Task],
+    options: Options,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Plan:
+    """The first stage of every task for one model. Computes nothing but tokens.
+
+    Raises InputError where a task asks for something that the model cannot answer.
+    """
+    plan = Plan(model, list(tasks), options, Planner(model, renderer, options), Stage(), {}, defaultdict(set))
+    total = sum(len(t.samples) for t in tasks) * options.repeats
+    wanted = []
+    for done, (slot, task, sample) in enumerate(plan.slots()):
+        plan.asked[slot] = {}
+        wanted += [(slot, request) for request in task.prompt(sample)]
+        if progress is not None and done % 50 == 0:
+            progress(done, total, "planning")
+    _add(plan, wanted)
+    return plan
+
+
+def next_stage(plan: Plan, answers: Mapping[str, Completion]) -> Stage | None:
+    """What the tasks ask after the answers so far; None where nobody asks. The plan's `stage` is replaced."""
+    wanted = []
+    for slot, task, sample in plan.slots():
+        if any(v is None for v in plan.asked[slot].values()):
+            continue
+        for request in task.follow_up(sample, plan.completions(slot, answers)):
+            if request.key in plan.asked[slot]:
+                raise TaskError(f"task {task.id}, sample {sample.id}: follow_up repeats the key '{request.key}'")
+            wanted.append((slot, request))
+    plan.stage = Stage()
+    if not wanted:
+        return None
+    _add(plan, wanted)
+    return plan.stage
+
+
+def _add(plan: Plan, wanted: Sequence[tuple[Slot, Request]]) -> None:
+    stage = plan.stage
+    for slot, request in wanted:
+        task = plan.tasks[slot[0]]
+        if request.kind not in plan.model.kinds:
+            can = ", ".join(sorted(plan.model.kinds)) or "nothing"
+            raise InputError(
+                f"task {task.id} asks for {request.kind}, and {plan.model.address} answers only {can}; "
+                f"see the task's other methods: evalsuite list tasks"
+            )
+        if request.key in plan.asked[slot]:
+            raise TaskError(f"task {task.id}: two requests of one sample have the key '{request.key}'")
+        planned = plan.planner.plan(request, slot[2])
+        stage.requests += 1
+        if planned.shortened:
+            plan.shortened[slot[0]].add(slot[1])
+        plan.asked[slot][request.key] = tuple(u.fingerprint for u in planned.units) or None
+        for unit in planned.units:
+            stage.units.setdefault(unit.fingerprint, unit)
+    stage.groups = group(list(stage.units.values()))
+
+
+def group(units: Sequence[Unit]) -> list[list[str]]:
+    """Groups of units that run together: same kind and sampling, near lengths (the longest first), fixed size.
+
+    Scoring units of one context stay together, so that an engine may share it.
+    """
+    kinds: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
+    for unit in units:
+        kinds[(unit.kind, unit.sampling)].append(unit)
+    groups: list[list[str]] = []
+    for (kind, _), members in kinds.items():
+        size = GROUP[str(kind)]
+        ordered = sorted(members, key=lambda u: (-_size(u), u.prompt_ids or (), u.fingerprint))
+        groups += [[u.fingerprint for u in ordered[i : i + size]] for i in range(0, len(ordered), size)]
+    return groups
+
+
+def _size(unit: Unit) -> int:
+    return len(unit.prompt_ids) if unit.prompt_ids is not None else sum(len(str(m["content"])) for m in unit.messages)
+
+
+def distinct_tokens(units: Iterable[Unit]) -> int:
+    """Tokens that must be computed at least once when every shared prefix is computed once (the size of the trie)."""
+    sequences = sorted({(u.prompt_ids or ()) + u.continuation_ids for u in units})
+    if not sequences:
+        return 0
+    return len(sequences[0]) + sum(len(b) - _common(a, b) for a, b in pairwise(sequences))
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    count = 0
+    for x, y in zip(a, b, strict=False):
+        if x != y:
+            break
+        count += 1
+    return count

@@ -1,0 +1,106 @@
+"""Requests → units: rendered, tokenised once, fitted to the context window, fingerprinted."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+from evalsuite.models import Model, Renderer
+from evalsuite.planning.options import Options
+from evalsuite.records import Message, Request, Sampling, Unit, system
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A request's units (one, or one for each continuation), or none where the bare question is too long.
+    `shortened`: few-shot examples were dropped to fit the window; the question itself never is."""
+
+    units: tuple[Unit, ...]
+    shortened: bool = False
+
+
+class Planner:
+    """Makes units for one model. `renderer` is None for servers and files, which get messages as they are."""
+
+    def __init__(self, model: Model, renderer: Renderer | None, options: Options) -> None:
+        self.model = model
+        self.renderer = renderer
+        self.options = options
+        self._seen: dict[tuple[object, ...], tuple[int, ...]] = {}
+
+    def plan(self, request: Request, repeat: int = 0) -> Planned:
+        sampling = self.options.sampling(request.sampling, repeat)
+        request = replace(request, sampling=sampling, repeat=request.repeat + repeat)
+        examples = list(request.examples)
+        while True:
+            messages = self._messages(request, examples)
+            units = tuple(self._units(request, messages))
+            if self._fits(units):
+                return Planned(units, shortened=len(examples) < len(request.examples))
+            if not examples:
+                return Planned(())
+            # One example is a user turn and the assistant's answer.
+            examples = examples[2:]
+
+    def _messages(self, request: Request, examples: Sequence[Message]) -> tuple[Message, ...]:
+        messages = (*examples, *request.messages)
+        prompt = self.model.options.system
+        if prompt and not request.raw and request.role == "subject" and messages[0]["role"] != "system":
+            return (system(prompt), *messages)
+        return tuple(messages)
+
+    def _units(self, request: Request, messages: tuple[Message, ...]) -> list[Unit]:
+        if request.kind == "loglikelihood":
+            return [self._pair(request, messages, text) for text in request.continuations]
+        ids: tuple[int, ...] | None = None
+        text: str | None = None
+        if self.renderer is not None:
+            if request.kind in ("reward", "embed"):
+                ids = self.renderer.conversation_ids(messages)
+            else:
+                ids = self.renderer.prompt_ids(messages, raw=request.raw)
+                text = self.renderer.render(messages, raw=request.raw)
+        unit = Unit("", request.kind, messages, text, ids, sampling=request.sampling)
+        return [self._identified(unit, request)]
+
+    def _pair(self, request: Request, messages: tuple[Message, ...], continuation: str) -> Unit:
+        unit = Unit("", "loglikelihood", messages, continuation=continuation)
+        if self.renderer is not None:
+            ids, tail = self.renderer.pair_ids(messages, continuation, raw=request.raw)
+            text = self.renderer.render(messages, raw=request.raw)
+            unit = replace(unit, prompt=text, prompt_ids=ids, continuation_ids=tail)
+        elif request.raw or all(isinstance(m["content"], str) for m in messages):
+            # Servers score a given text through plain completions, so they need it as text.
+            unit = replace(unit, prompt="\n\n".join(str(m["content"]) for m in messages))
+        return self._identified(unit, request)
+
+    def _identified(self, unit: Unit, request: Request) -> Unit:
+        """Fingerprint and seed. Greedy and scoring units do not depend on draw or seed, so repeats of them are one."""
+        sampling = unit.sampling
+        if unit.kind != "generate":
+            sampling = Sampling()
+        elif sampling.temperature == 0:
+            sampling = replace(sampling, seed=0, top_p=1.0, top_k=0)
+        drawn = unit.kind == "generate" and sampling.temperature > 0
+        source = unit.prompt_ids if unit.prompt_ids is not None else [dict(m) for m in unit.messages]
+        tail = unit.continuation_ids or unit.continuation
+        draw = request.repeat if drawn else 0
+        identity = [self.model.identity, self.model.backend, unit.kind, source, tail, asdict(sampling), draw]
+        if unit.prompt_ids is None and unit.prompt is not None:
+            identity.append(unit.prompt)
+        digest = hashlib.sha256(json.dumps(identity, ensure_ascii=False, sort_keys=True).encode()).digest()
+        # Checkpoints that are compared draw with the same seeds, so the seed leaves the weights out.
+        seeded = hashlib.sha256(json.dumps([source, sampling.seed, draw], ensure_ascii=False).encode()).digest()
+        seed = int.from_bytes(seeded[:4], "big") if drawn else 0
+        return replace(unit, fingerprint=digest.hex()[:32], sampling=sampling, seed=seed)
+
+    def _fits(self, units: Sequence[Unit]) -> bool:
+        window = self.model.context_window
+        if window is None or self.renderer is None:
+            return True
+        return all(_length(unit) <= window for unit in units)
+
+
+def _length(unit: Unit) -> int:
+    room = unit.sampling.max_tokens + unit.sampling.reasoning_tokens if unit.kind == "generate" else 0
+    return len(unit.prompt_ids or ()) + len(unit.continuation_ids) + room

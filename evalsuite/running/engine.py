@@ -1,0 +1,143 @@
+"""One model, ready to answer: its renderer, its backend (made at the first call), and the cache in front of it."""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from evalsuite.errors import BackendError
+from evalsuite.models import Model, Renderer, renderer
+from evalsuite.models.reasoning import split_reasoning
+from evalsuite.planning import Options, Planner, Stage
+from evalsuite.planning.plan import group
+from evalsuite.records import Backend, Completion, Progress, Request, Unit
+from evalsuite.store import Responses
+
+BACKENDS = {
+    "hf": "evalsuite.backends.hf:HFBackend",
+    "openai": "evalsuite.backends.openai:OpenAIBackend",
+    "responses": "evalsuite.backends.responses:ResponsesBackend",
+}
+DEFAULT_MARKS = ("<think>", "</think>")
+
+
+class Engine:
+    """Answers units of one model: from the cache where it can, else from the backend, whole groups at a time.
+
+    The backend is loaded at the first group that the cache cannot answer, so a repeated command loads no weights.
+    """
+
+    def __init__(self, model: Model, store: Path, max_errors: int = 0) -> None:
+        self.model = model
+        self.renderer: Renderer | None = renderer(model)
+        self.responses = Responses(store)
+        self.max_errors = max_errors
+        self.counts = {"units": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0, "errors": 0}
+        self._backend: Backend | None = None
+        self._known_prompts: dict[str, str] = {}
+
+    def check_ready(self) -> None:
+        """Fails early (a missing key, say) before anything has been computed."""
+        if self.model.backend != "hf":
+            check = getattr(self.backend(), "check_ready", None)
+            if check is not None:
+                check()
+
+    def tell_prompts(self, prompts: Mapping[str, str]) -> None:
+        """Sample id → prompt text, for answer files that are keyed by id."""
+        self._known_prompts.update(prompts)
+
+    def run(self, stage: Stage, progress: Progress | None = None) -> dict[str, Completion]:
+        """Completions of every unit of a stage, by fingerprint.
+
+        Raises BackendError when more than `max_errors` units failed; finished groups are kept, so that the same
+        command goes on from there.
+        """
+        done = self.responses.get(stage.units)
+        self.counts["units"] += len(stage.units)
+        self.counts["cached"] += len(done)
+        for prints in stage.groups:
+            if progress is not None:
+                progress(len(done), len(stage.units), self.model.name)
+            units = [stage.units[p] for p in prints if p not in done]
+            if units:
+                done.update(self._answer_group(units))
+        if progress is not None:
+            progress(len(done), len(stage.units), self.model.name)
+        return done
+
+    def _answer_group(self, units: list[Unit]) -> dict[str, Completion]:
+        answers = getattr(self.backend(), units[0].kind)(units)
+        if len(answers) != len(units):
+            raise BackendError(f"backend {self.model.backend}: {len(answers)} answers to {len(units)} requests")
+        group = {u.fingerprint: self._finished(u, c) for u, c in zip(units, answers, strict=True)}
+        # A file of answers is its own store: caching it would only copy it.
+        if self.model.backend != "responses":
+            self.responses.put(self.model.name, group)
+        for completion in group.values():
+            self.counts["prompt_tokens"] += completion.prompt_tokens
+            self.counts["completion_tokens"] += completion.tokens + completion.reasoning_tokens
+            if completion.error not in (None, "no_answer"):
+                self.counts["errors"] += 1
+                if self.counts["errors"] > self.max_errors:
+                    raise BackendError(
+                        f"{self.model.address}: {self.counts['errors']} requests failed, the last: {completion.error} "
+                        "(finished work is kept: the same command resumes; --max-errors N allows more)"
+                    )
+        return group
+
+    def _finished(self, unit: Unit, completion: Completion) -> Completion:
+        """Splits a thinking model's reasoning off, by the template's own marks; no parser ever reads inside it."""
+        if unit.kind != "generate" or completion.reasoning is not None or completion.error is not None:
+            return completion
+        marks = self.renderer.reasoning_marks if self.renderer is not None else None
+        opened = bool(self.renderer and unit.prompt and self.renderer.opens_reasoning(unit.prompt))
+        if marks is None and completion.text.lstrip().startswith(DEFAULT_MARKS[0]):
+            marks = DEFAULT_MARKS
+        if marks is None or not (opened or marks[0] in completion.text or marks[1] in completion.text):
+            return completion
+        reasoning, text, closed = split_reasoning(completion.text, marks, opened=opened)
+        if reasoning is None:
+            return completion
+        # Tokens are shared out by characters: exact counts would need the ids, which servers do not give.
+        share = len(reasoning) / max(1, len(reasoning) + len(text))
+        tokens = round(completion.tokens * share)
+        return replace(
+            completion,
+            text=text,
+            reasoning=reasoning,
+            reasoning_tokens=tokens,
+            tokens=completion.tokens - tokens,
+            reasoning_closed=closed,
+        )
+
+    def backend(self) -> Backend:
+        """The backend itself, loaded at the first call."""
+        if self._backend is None:
+            module, _, attribute = BACKENDS[self.model.backend].partition(":")
+            make: Any = getattr(importlib.import_module(module), attribute)
+            more = {"hf": (self.renderer,), "responses": (self._known_prompts,)}.get(self.model.backend, ())
+            self._backend = make(self.model, *more)
+        assert self._backend is not None
+        return self._backend
+
+    def close(self) -> None:
+        if self._backend is not None:
+            self._backend.close()
+            self._backend = None
+        self.responses.close()
+
+
+def answer(
+    engine: Engine, requests: Sequence[Request], options: Options | None = None, progress: Progress | None = None
+) -> list[tuple[Completion, ...]]:
+    """Answers free-standing requests (a judge's, say) with the same deduplication, cache and journal as a run.
+
+    Returns for each request its completions: one, or one for each continuation; none where it does not fit.
+    """
+    planner = Planner(engine.model, engine.renderer, options or Options())
+    planned = [planner.plan(request) for request in requests]
+    units = {u.fingerprint: u for p in planned for u in p.units}
+    done = engine.run(Stage(units, group(list(units.values())), len(requests)), progress)
+    return [tuple(done[u.fingerprint] for u in p.units) for p in planned]

@@ -1,0 +1,125 @@
+"""What a run's folder says: the manifest (everything needed to repeat it) and the rows of `samples.parquet`."""
+
+import json
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from evalsuite.planning import Plan
+from evalsuite.running.engine import Engine
+from evalsuite.running.figures import Row
+from evalsuite.store.responses import encode
+
+PACKAGES = ("evalsuite", "torch", "transformers", "tokenizers", "numpy", "openai")
+
+
+def run_manifest(
+    engine: Engine, plan: Plan, prompt_hashes: Mapping[str, str], identity: str, started: float
+) -> dict[str, Any]:
+    """The manifest of a finished run. Holds no key and no secret: addresses and names of environment variables only."""
+    model, options = plan.model, plan.options
+    return {
+        "identity": identity,
+        "model": _model(engine),
+        "tasks": {
+            task.id: {
+                "name": task.ref.entry.name,
+                "version": task.spec["version"],
+                "family": task.ref.entry.family,
+                "summary": task.ref.entry.summary,
+                "data_hash": task.data_hash,
+                "prompt_hash": prompt_hashes[task.id],
+                "n": len(task.samples),
+                "primary": task.primary,
+                "lower_is_better": list(task.spec.get("lower_is_better", ())),
+                "judged": bool(task.spec.get("judged", False)),
+            }
+            for task in plan.tasks
+        },
+        "sampling": {"max_tokens": options.max_tokens, **options.gen},
+        "options": options.identity(),
+        "data": dict(options.data),
+        "prompts": dict(options.prompts),
+        "plugins": [],
+        "seed": options.seed,
+        "limit": options.limit,
+        "command": shlex.join(["evalsuite", *sys.argv[1:]]),
+        "packages": _packages(),
+        "hardware": {"machine": platform.machine(), "system": platform.platform(terse=True), "device": _device()},
+        "python": platform.python_version(),
+        "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+        "finished": now(),
+        "wall_s": round(time.time() - started, 2),
+        "tokens": dict(engine.counts),
+        "model_key_env": model.options.key_env if model.backend == "openai" else None,
+    }
+
+
+def _model(engine: Engine) -> dict[str, Any]:
+    model, render = engine.model, engine.renderer
+    return {
+        "address": model.address,
+        "name": model.name,
+        "fingerprint": model.fingerprint,
+        "identity": model.identity,
+        "backend": model.backend,
+        "template": render.template_name if render else "server",
+        "template_hash": render.template_hash if render else None,
+        "system": model.options.system,
+        "dtype": model.options.dtype,
+        "args": dict(model.options.args),
+        "lineage": asdict(model.lineage),
+    }
+
+
+def record(row: Row) -> dict[str, Any]:
+    """One row of `samples.parquet` (columns: see `evalsuite.store.Run.samples`)."""
+    every = [c for cs in row.completions.values() for c in cs]
+    first = row.generated[0] if row.generated else None
+    line: dict[str, Any] = {
+        "task": row.task.id,
+        "family": row.task.ref.entry.family,
+        "sample": row.sample.id,
+        "repeat": row.repeat,
+        "prompt": row.prompt,
+        "answer": first.text if first else None,
+        "reasoning": first.reasoning if first else None,
+        "finish_reason": first.finish_reason if first else None,
+        "tokens": sum(c.tokens for c in every),
+        "prompt_tokens": sum(c.prompt_tokens for c in every),
+        "target": json.dumps(row.sample.target, ensure_ascii=False),
+        "metadata": json.dumps(dict(row.sample.metadata), ensure_ascii=False),
+        "completions": json.dumps({k: [encode(c) for c in v] for k, v in row.completions.items()}, ensure_ascii=False),
+    }
+    for name, score in row.scores.items():
+        line[f"score.{name}"] = score.value
+        line[f"reason.{name}"] = score.reason
+        line[f"weight.{name}"] = score.weight
+        line[f"details.{name}"] = json.dumps({"answer": score.answer, **score.details}, ensure_ascii=False)
+    return line
+
+
+def _packages() -> dict[str, str]:
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _device() -> str:
+    # Only where torch is loaded already: a run answered from the cache does not pay for the import.
+    torch = sys.modules.get("torch")
+    return str(torch.cuda.get_device_name(0)) if torch is not None and torch.cuda.is_available() else "cpu"
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
