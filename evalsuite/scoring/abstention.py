@@ -148,8 +148,8 @@ _FILLER = _any(
 )
 
 _DOUBT = _any(
-    r"\b(?:may|might|could|must|to) be (?:an? )?(?:\w+ ){0,2}(?:fiction\w*|made up|obscure|lesser|local|recent|new|typo|"
-    r"hoax|invented|misspelling|mistake)\b",
+    r"\b(?:may|might|could|must|to) be (?:an? )?(?:\w+ ){0,2}(?:fiction\w*|made up|obscure|lesser|local|recent|new|"
+    r"typo|hoax|invented|misspelling|mistake)\b",
 )
 _GUESS = _any(
     r"^(?:maybe|perhaps|possibly|probably|presumably|likely|it (?:may|might|could) (?:be|have)|my (?:best )?guess|"
