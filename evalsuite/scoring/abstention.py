@@ -12,7 +12,7 @@ elsewhere), or *other*. Then:
 - `abstains` is true where denial or ignorance stands and nothing is claimed. A statement before it is an answer with
   a doubt at its end. After ignorance a statement, a guess ("maybe 1962?"), a bare name, and anything after "but" are
   claims; after a denial only a statement about the thing itself is ("It was published in 1974"), because naming what
-  does exist ("but there is a similar book by ...") takes nothing back.
+  does exist ("but there is a similar book by ...") takes nothing back. Negated statements and questions claim nothing.
 - `refuses` is true where one of the first three clauses declines and no content follows a "but". "I cannot find any
   record of it" abstains and does not refuse; "I cannot answer that" refuses and does not abstain; a reply may do both.
 
@@ -131,6 +131,10 @@ _GREETING = (
 )
 _FILLER = _any(
     r"^(?:no|none|nothing)$",
+    r"^for (?:asking|your|the|any|this)\b",  # what is left of "thank you for ..."
+    r"\b(?:name|title) (?:sounds|seems|looks|suggests|resembles)\b",
+    # The question again.
+    r"^(?:(?:in|on|for|at|of|to|during) )?(?:who|whom|whose|what|which|where|when|why|how|did|does|do you)\b",
     rf"^(?:i am |im |i )?(?:very |so |really |but )*{_GREETING}(?: (?:about that|for (?:asking|the \w+|any \w+)))?$",
     r"\b(?:please|feel free|let me know|happy to|glad to|(?:can|could|would|may|might|will|should) (?:you|i)|"
     r"i (?:can|could|hope))\b",
@@ -156,13 +160,6 @@ _GUESS = _any(
     r"if i had to guess)\b(?! (?:you|that|its (?:not|a typo))\b)",
     r"^(?:i|id)(?: would| have to)? (?:think|believe|guess|suspect|assume|say)\b",
 )
-_STATEMENT = _any(
-    r"\b(?:is|was|are|were|has|had|its|lies|lived|died|born|won|wins|wrote|began|grows?|grew|eats|feeds|lays|makes?|"
-    r"made|takes|"
-    r"took|directed|discovered|invented|founded|published|released|serves?|flows|covers|contains|uses|used|requires|"
-    r"required|"
-    r"sets?|ends?|ended|received|became|led|stands|rises|measures|reads|tells|follows|caused|opened)\b"
-)
 _ABOUT_IT = _any(
     r"^(?:it|he|she|they|its|hes|shes)\b",
     r"^the (?:answer|book|novel|author|film|song|species|animal|plant|town|city|river|lake|mountain|law|act|treaty|"
@@ -177,7 +174,7 @@ _ADVERSATIVE = (
 _SOFT = rf"(?:{_GREETING}|and|so|also|then|{_ADVERSATIVE})"
 _LEAD = re.compile(rf"^(?:{_SOFT} )+")
 _BREAK = re.compile(
-    r"[.!?;:\n]+(?:\s+|$)|\s[-–—]+\s|(?<=\w)—(?=\w)|[。！？；，]"
+    r"(?<![\s.][a-z](?=\.))(?<!\b[dms][rt](?=\.))[.!?;:\n]+(?:\s+|$)|\s[-–—]+\s|(?<=\w)—(?=\w)|[。！？；，]"
     rf"|,?\s+(?={_ADVERSATIVE}[\s,])"
     r"|,\s+(?=(?:maybe|perhaps|possibly|probably|my best|i (?:think|believe|guess|suspect|would)|i'd |"
     r"(?:it|he|she|they)(?:'s| is| was| might| may| could| has| had)|as (?:it|he|she|they) )\b)"
@@ -205,13 +202,9 @@ def refuses(text: str) -> bool:
 
 
 def _claims(clause: str, after_but: bool, denied: bool, ignorant: bool) -> bool:
-    words = len(clause.split())
-    states = bool(_STATEMENT.search(clause)) and not _NEGATED.search(clause)
-    if denied:
-        return states and bool(_ABOUT_IT.search(clause))
-    if ignorant:
-        return after_but or states or bool(_GUESS.search(clause)) or (words <= 5 and not _NEGATED.search(clause))
-    return states
+    if _NEGATED.search(clause):
+        return after_but and ignorant and not denied
+    return not denied or bool(_ABOUT_IT.search(clause))
 
 
 def _kind(clause: str) -> ClauseKind:
