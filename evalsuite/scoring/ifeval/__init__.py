@@ -5,9 +5,10 @@ r"""IFEval's 25 verifiable instructions: does a response follow them, strictly a
     >>> follows(["startend:quotation"], [{}], "Quote it.", 'Sure:\n"Hello."')
     ([False], [True])
 
-Source: Zhou et al. 2023, "Instruction-Following Evaluation for Large Language Models", arXiv:2311.07911. Verdicts follow
-the official checkers, slips included, so that figures compare; each slip is named at its function. One exception: for
-a `letter` that is no Latin letter the official checker draws a letter at random; here the character itself counts.
+Source: Zhou et al. 2023, "Instruction-Following Evaluation for Large Language Models", arXiv:2311.07911.
+Verdicts follow the official checkers, slips included, so that figures compare; each slip is named at its function.
+One exception: for a `letter` that is no Latin letter the official checker draws a letter at random; here the character
+itself counts.
 """
 
 from collections.abc import Mapping, Sequence

@@ -9,6 +9,7 @@ import re
 import threading
 
 WORD = re.compile(r"\w+")
+LONG_BLANK = re.compile(r" {101,}")
 _LOCK = threading.Lock()  # langdetect builds its profiles into a global
 
 
@@ -29,7 +30,8 @@ def count_capital_tokens(text: str) -> int:
     from nltk.tokenize.destructive import NLTKWordTokenizer
 
     tokenizer = NLTKWordTokenizer()
-    sentences = punkt.sent_tokenize(text)
+    # A run of blanks after a full stop costs the tokenizer quadratic time; its length is in no token.
+    sentences = punkt.sent_tokenize(LONG_BLANK.sub(" " * 100, text))
     return sum(token.isupper() for sentence in sentences for token in tokenizer.tokenize(sentence))
 
 
