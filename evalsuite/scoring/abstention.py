@@ -126,7 +126,7 @@ _REFUSAL = _any(
 )
 
 _GREETING = (
-    r"(?:sorry|apologi[sz]e|apologies|unfortunately|thanks?|thank you|hello|hi|sure|certainly|"
+    r"(?:sorry|apologi[sz]e|apologies|unfortunately|thank you|thanks?|hello|hi|sure|certainly|"
     r"of course|well|honestly)"
 )
 _FILLER = _any(
