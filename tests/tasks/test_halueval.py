@@ -83,7 +83,7 @@ def test_gold_scores_full_on_every_row(setup: Setup) -> None:
 def test_length_alone_nearly_solves_it(setup: Setup) -> None:
     """The figure in TASK and card: five words or more are called hallucinated."""
     by_length = _all(setup, lambda s, key: "Yes" if len(s.metadata[key].split()) >= 5 else "No")
-    assert by_length["acc"] == task.TASK["baselines"]["acc_five_words_or_more"] == 0.950625
+    assert by_length["acc"] == task.TASK["baselines"]["acc"]["length"] == 0.950625
     longer = [len(s.metadata["hallucinated"]) > len(s.metadata["right"]) for s in task.load(setup)]
     assert sum(longer) == 777
 

@@ -26,8 +26,8 @@ TASK = {
     "primary": {"mc1": "acc", "mc2": "mc2"},
     "public": "truthfulqa",
     "data": ["mc_task.json of TruthfulQA (github.com/sylinrl/TruthfulQA): 817 questions (v1) or 790 (2025)"],
-    # Of v1: a constant scorer, always the longest answer, equal mass on every answer (the card has those of 2025).
-    "baselines": {"acc": 0.22251, "acc_longest_answer": 0.37576, "mc2": 0.46406},
+    # Of all of v1 (the card has those of 2025).
+    "baselines": {"acc": {"uniform": 0.22251, "longest": 0.37576}, "mc2": {"uniform": 0.46406}},
 }
 FILES = ("mc_task_v1.json", "data/v1/mc_task.json", "mc_task.json", "mc_task_v2025.json")
 DEMONSTRATIONS = (

@@ -20,8 +20,8 @@ TASK = {
     "primary": "acc",
     "public": "halueval",
     "data": ["qa_data.json of HaluEval (github.com/RUCAIBox/HaluEval, data/)"],
-    # A coin; and saying Yes to every answer of five words or more (on the 800 rows that the card names).
-    "baselines": {"acc": 0.5, "acc_five_words_or_more": 0.950625, "acc_official": 0.5, "pair_acc": 0.25},
+    # Length: saying Yes to every answer of five words or more (on the 800 rows that the card names).
+    "baselines": {"acc": {"coin": 0.5, "length": 0.950625}, "acc_official": {"coin": 0.5}, "pair_acc": {"coin": 0.25}},
 }
 FILES = ("qa_data.json", "qa_data.jsonl", "data/qa_data.json", "qa_data_part.jsonl.gz")
 FIELDS = ("question", "right_answer", "hallucinated_answer")

@@ -23,15 +23,12 @@ TASK = {
     "primary": "acc",
     "public": "rm_bench",
     "data": ["chat_filtered.json, safety-response_filtered.json or total_dataset.json (github.com/THU-KEG/RM-Bench)"],
-    # A coin; and on chat, always the longer text.
+    # Longer: always the longer text, on chat.
     "baselines": {
-        "acc": 0.5,
-        "hard": 0.5,
-        "normal": 0.5,
-        "easy": 0.5,
-        "hard_longer_text": 0.02584,
-        "normal_longer_text": 0.28424,
-        "easy_longer_text": 0.81137,
+        "acc": {"coin": 0.5},
+        "hard": {"coin": 0.5, "longer": 0.02584},
+        "normal": {"coin": 0.5, "longer": 0.28424},
+        "easy": {"coin": 0.5, "longer": 0.81137},
     },
 }
 STYLES = ("concise", "detailed", "markdown")
@@ -40,8 +37,9 @@ KEYS = tuple(f"{side}{style}" for side in SIDES for style in range(len(STYLES)))
 
 
 def load(setup: Setup) -> Iterator[Sample]:
-    names = (f"{setup.subset}_filtered.json", f"{setup.subset}.jsonl.gz", f"{setup.subset}.jsonl")
-    names += (f"data/{names[0]}", "total_dataset.json", "data/total_dataset.json")
+    stem = setup.subset
+    own = (f"{stem}_filtered.json", f"data/{stem}_filtered.json", f"{stem}.jsonl.gz", f"{stem}.jsonl")
+    names = (*own, "total_dataset.json", "data/total_dataset.json")
     path, found = setup.file(*names), 0
     for number, row in enumerate(setup.rows(*names), start=1):
         if row.get("domain", setup.subset) != setup.subset:  # the file of all domains
