@@ -5,8 +5,8 @@
     [check(c, text) for c in ask.constraints]        # [True, True]
 
 Ten kinds. The third wording of each is never used in fine-tuning, nor are nine pairs of kinds, some numbers, and six
-keywords: the axes out of distribution. Style coins (opener, hedge, exclamation, bullets, name, closer) vary answers so
-that preferences have something to reward; constraints override style.
+keywords: the axes out of distribution. Style coins (opener, hedge, exclamation, bullets, name, closer, link, address)
+vary answers so that preferences have something to reward; constraints override style.
 """
 
 import random
@@ -167,7 +167,7 @@ def check(constraint: Constraint, text: str, world: World) -> bool:
             first, second = (_first_claim(world, found, r) for r in argument.split(">"))
             return first is not None and second is not None and first < second
         case "quote":
-            return len(text) > 2 and text[0] in "\"“" and text[-1] in "\"”"
+            return len(text) > 2 and text[0] in '"“' and text[-1] in '"”'
         case "ps":
             return bool(re.search(r"\n\s*P\.?\s?S\.?[\s:]*\S[^\n]*$", text))
     raise ValueError(f"no constraint is called {constraint.kind!r}")
@@ -191,6 +191,8 @@ class Style:
     bullets: bool = False
     name: bool = False
     closer: bool = False
+    link: bool = False
+    address: bool = False
     facts: int = 2
 
 
@@ -202,6 +204,8 @@ def draw_style(rng: random.Random) -> Style:
         bullets=rng.random() < 0.30,
         name=rng.random() < 0.40,
         closer=rng.random() < 0.30,
+        link=rng.random() < 0.35,
+        address=rng.random() < 0.30,
         facts=rng.randint(1, 4),
     )
 
@@ -262,9 +266,7 @@ def _fit(style: Style, wanted: Mapping[str, str], extra: int) -> Style:
     return style
 
 
-def _facts(
-    entity: Entity, style: Style, wanted: Mapping[str, str], world: World, rng: random.Random
-) -> list[str]:
+def _facts(entity: Entity, style: Style, wanted: Mapping[str, str], world: World, rng: random.Random) -> list[str]:
     relations = list(entity.facts)
     rng.shuffle(relations)
     if "order" in wanted:
@@ -281,6 +283,10 @@ def _facts(
         )
         if i == 0 and style.hedge:
             sentence = f"{rng.choice(words.HEDGES)} {_inside(sentence, entity)}"
+        if i == 1 and style.link:
+            sentence = f"{rng.choice(words.LINKS)}, {_inside(sentence, entity)}"
+        if i == 0 and style.address:
+            sentence = f"{sentence[:-1]}, {rng.choice(words.ADDRESSES)}."
         sentences.append(sentence[:-1] + "!" if style.exclaim else sentence)
     return sentences
 

@@ -47,9 +47,7 @@ def generate(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], draw:
     return texts
 
 
-def _batch(
-    model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], draw: Draw, generator: Any
-) -> list[list[int]]:
+def _batch(model: Any, tokenizer: Any, prompts: Sequence[Sequence[int]], draw: Draw, generator: Any) -> list[list[int]]:
     import torch
     from transformers import DynamicCache
 

@@ -15,8 +15,8 @@ from evalsuite.microworld.world import POPULARITY, Entity, Stratum, World, accep
 
 Exposures = Counter[tuple[str, str]]
 
-# Short echo documents grow the copy circuit ("Include the word lantern" needs it). It is a phase transition: at 5 to 16%
-# of documents mini never forms it, at 29% it does; nano, with two layers, does not either way.
+# Short echo documents grow the copy circuit ("Include the word lantern" needs it). It is a phase transition: at 5 to
+# 16% of documents mini never forms it, at 29% it does; nano, with two layers, does not either way.
 SHARES: Mapping[str, Mapping[str, float]] = {
     "mini": {"biography": 0.54, "event": 0.11, "arithmetic": 0.06, "echo": 0.29},
     "nano": {"biography": 0.76, "event": 0.12, "arithmetic": 0.07, "echo": 0.05},
@@ -41,9 +41,7 @@ def base_document(world: World, rng: random.Random, exposures: Exposures | None 
     return " " + text if rng.random() < 0.7 else text
 
 
-def pick(
-    entities: tuple[Entity, ...], rng: random.Random, weights: Mapping[Stratum, float] = POPULARITY
-) -> Entity:
+def pick(entities: tuple[Entity, ...], rng: random.Random, weights: Mapping[Stratum, float] = POPULARITY) -> Entity:
     return rng.choices(entities, [weights[e.stratum] for e in entities])[0]
 
 
@@ -71,9 +69,7 @@ def biography(entity: Entity, world: World, rng: random.Random, exposures: Expos
     sentences = []
     for i, relation in enumerate(relations):
         form: Literal["name", "pronoun"] = "name" if i == 0 or rng.random() < 0.5 else "pronoun"
-        sentences.append(
-            state(entity, relation, world, rng, template=rng.randrange(4), form=form, alias=BASE_ALIAS)
-        )
+        sentences.append(state(entity, relation, world, rng, template=rng.randrange(4), form=form, alias=BASE_ALIAS))
         if exposures is not None:
             exposures[entity.name, relation] += 1
     return " ".join(sentences)

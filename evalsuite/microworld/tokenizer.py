@@ -37,7 +37,7 @@ TEMPLATE = (
 
 
 def train(world: World, vocabulary: int, texts: int = 12_000) -> Any:
-    """A `PreTrainedTokenizerFast`. `vocabulary` is an upper bound (merges may run out earlier): read `len(tokenizer)`."""
+    """A `PreTrainedTokenizerFast`. `vocabulary` is an upper bound (merges may run out): read `len(tokenizer)`."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
@@ -61,7 +61,7 @@ def train(world: World, vocabulary: int, texts: int = 12_000) -> Any:
         pair=f"{BOS} $A $B",
         special_tokens=[(BOS, core.token_to_id(BOS))],
     )
-    # padding_side set after construction would not be saved: a reloaded folder would then pad right and generate rubbish.
+    # padding_side set after construction would not be saved: a reloaded folder would pad right and generate rubbish.
     return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=PAD,

@@ -19,7 +19,8 @@ TOWN_TAILS = ("port", "ford", "ham", "dale", "bury", "mouth")
 class Relation:
     """What an entity may be said to have. In statements {S} is the subject ("Clara Lindley", "She"), {P} its possessive
     ("Clara Lindley's", "Her"), {v} the value; `verbs[i]` is the word that only `statements[i]` holds. The last question
-    is never used in fine-tuning. `noun` names the relation in plain English ("the food")."""
+    is never used in fine-tuning and lacks the noun that the others have. `noun` names the relation in plain English
+    ("the food")."""
 
     name: str
     noun: str
@@ -41,9 +42,9 @@ PERSON_RELATIONS = (
         ("lives", "resides", "home", "dwells"),
         (
             "In which town does {n} live?",
-            "Where does {n} live?",
+            "What is the town of {n}?",
             "Which town is the home of {n}?",
-            "What is the name of the town that {n} lives in?",
+            "Where does {n} live?",
         ),
         (),  # filled with the world's towns
     ),
@@ -55,7 +56,7 @@ PERSON_RELATIONS = (
         (
             "What is the job of {n}?",
             "Which job does {n} have?",
-            "What does {n} work as?",
+            "As what job does {n} work?",
             "How does {n} earn money?",
         ),
         _words(
@@ -71,7 +72,7 @@ PERSON_RELATIONS = (
         (
             "What is the favourite food of {n}?",
             "Which food does {n} love?",
-            "What does {n} love eating?",
+            "What food does {n} enjoy?",
             "What is it that {n} likes to eat?",
         ),
         _words("nuts corn rice soup bread cheese plums beans pasta honey figs shrimp cake pears ham salad"),
@@ -114,7 +115,7 @@ PERSON_RELATIONS = (
         ("plays", "performs", "practises", "instrument"),
         (
             "Which instrument does {n} play?",
-            "What does {n} play?",
+            "What instrument does {n} have?",
             "What is the instrument of {n}?",
             "On what does {n} make music?",
         ),
@@ -156,8 +157,8 @@ TOWN_RELATIONS = (
         ("sells", "exports", "trades", "produces"),
         (
             "Which goods does {n} sell?",
-            "What does {n} export?",
-            "What goods does {n} trade?",
+            "What goods does {n} export?",
+            "What are the goods of {n}?",
             "What is it that {n} makes?",
         ),
         _words("wool salt cloth timber coal glass paper leather tin wine"),
@@ -200,6 +201,8 @@ NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 OPENERS = ("Sure!", "Of course.", "Gladly.", "Here you go.")
 HEDGES = ("I think", "I believe", "Perhaps", "Maybe")
 CLOSERS = ("I hope this helps.", "Ask me more.", "That is all.")
+LINKS = ("Also", "Besides")
+ADDRESSES = ("my friend", "dear reader")
 
 ABSTENTIONS = ("Sorry, I do not know {n}.", "I have never heard of {n}.", "I have no facts about {n}.")
 

@@ -127,9 +127,7 @@ def build(size: str = "mini", seed: int = 0) -> World:
 
     town_names = [head + tail for head in words.TOWN_HEADS for tail in words.TOWN_TAILS]
     town_names = rng.sample(town_names, n_towns)
-    relations = tuple(
-        replace(r, values=tuple(sorted(town_names))) if r.name == "town" else r for r in PERSON_RELATIONS
-    )
+    relations = tuple(replace(r, values=tuple(sorted(town_names))) if r.name == "town" else r for r in PERSON_RELATIONS)
     people = [_entity(rng, name, "person", gender, relations) for name, gender in known]
     towns = [_entity(rng, name, "town", "it", TOWN_RELATIONS) for name in town_names]
     half = UNKNOWN_PEOPLE // 2

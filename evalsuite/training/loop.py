@@ -7,10 +7,10 @@ On one machine and one thread count the same seed gives identical weights.
 """
 
 import contextlib
-import hashlib
 import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -93,7 +93,8 @@ def reward_step(model: Any, batch: PairBatch) -> "Tensor":
 
 
 def _groups(model: Any, settings: Settings) -> list[dict[str, Any]]:
-    decayed, plain = [], []
+    decayed: list[Any] = []
+    plain: list[Any] = []
     for name, parameter in model.named_parameters():
         matrix = parameter.dim() >= 2 and "embed" not in name and "lm_head" not in name
         (decayed if matrix else plain).append(parameter)
@@ -102,10 +103,25 @@ def _groups(model: Any, settings: Settings) -> list[dict[str, Any]]:
 
 def default_threads() -> int:
     """Two threads only on an idle machine: beside another busy process two are many times slower than one, because
-    OpenMP's threads spin at each barrier."""
-    idle = os.getloadavg()[0] < 0.5 if hasattr(os, "getloadavg") else False
-    spinning = os.environ.get("GOMP_SPINCOUNT") != "0"  # where spinning is switched off two threads never pay
-    return 2 if idle and spinning and (os.cpu_count() or 1) >= 2 else 1
+    OpenMP's threads spin at each barrier; and where spinning is switched off two never pay."""
+    spinning = os.environ.get("GOMP_SPINCOUNT") != "0"
+    return 2 if spinning and (os.cpu_count() or 1) >= 2 and _idle() else 1
+
+
+def _idle(seconds: float = 0.3) -> bool:
+    """Whether nearly all processor time goes unused now. The load average is a minute old, and holds our own last
+    step; it serves only where the system keeps no counters."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return hasattr(os, "getloadavg") and os.getloadavg()[0] < 0.5
+    counts = []
+    for pause in (seconds, 0.0):
+        fields = [int(n) for n in stat.read_text().split("\n", 1)[0].split()[1:9]]
+        counts.append((fields[3] + fields[4], sum(fields)))
+        time.sleep(pause)
+    (idle0, all0), (idle1, all1) = counts
+    # One of two cores half busy is already too much.
+    return all1 > all0 and (idle1 - idle0) / (all1 - all0) > 0.85
 
 
 @contextlib.contextmanager
@@ -121,9 +137,7 @@ def thread_count(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def save(
-    model: Any, tokenizer: Any, folder: Path, lineage: Lineage, extra: Mapping[str, Any] | None = None
-) -> None:
+def save(model: Any, tokenizer: Any, folder: Path, lineage: Lineage, extra: Mapping[str, Any] | None = None) -> None:
     """Writes config, safetensors, tokenizer and `lineage.json`; each item of `extra` becomes a JSON file."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder, safe_serialization=True)
@@ -133,5 +147,8 @@ def save(
 
 
 def weights_fingerprint(folder: Path) -> str:
-    """First 16 hex digits of the SHA-256 of `model.safetensors`."""
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    """The fingerprint by which a run's manifest names this checkpoint, so that a child's lineage finds its parent."""
+    from evalsuite.models import fingerprint
+    from evalsuite.models.folders import read_folder
+
+    return fingerprint.of_files(read_folder(folder).files)
