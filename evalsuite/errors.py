@@ -45,7 +45,7 @@ class MissingExtra(InputError):
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
     """The error for a name that is not in a list: suggests the nearest three, or says where the list is."""
-    names = sorted(known)
+    names = sorted(set(known))
     near = get_close_matches(name, names, n=3, cutoff=0.4)
     if not near:
         near = [n for n in names if name.lower() in n.lower()][:3]

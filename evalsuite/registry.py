@@ -167,17 +167,36 @@ def read_literal(path: Path, name: str) -> tuple[dict[str, Any], str]:
     raise InputError(f"{path}: needs a literal dictionary {name} = {{...}}")
 
 
-def suites() -> dict[str, dict[str, Any]]:
-    """Named lists of tasks with limits, from `suites.toml` of every content folder."""
-    found: dict[str, dict[str, Any]] = {}
+@dataclass(frozen=True)
+class Suite:
+    """A named list of tasks; `limits` are samples by task id, `limit` those of the others (None: all)."""
+
+    about: str
+    tasks: tuple[str, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
+    limit: int | None = None
+
+
+def suites() -> dict[str, Suite]:
+    """Suites by name, from `suites.toml` of every content folder."""
+    found: dict[str, Suite] = {}
     for root in _roots("tasks"):
         path = root / "suites.toml"
         if path.is_file():
             try:
-                found.update(tomllib.loads(path.read_text(encoding="utf-8")))
+                tables = tomllib.loads(path.read_text(encoding="utf-8"))
             except tomllib.TOMLDecodeError as error:
                 raise InputError(f"{path}: {error}") from error
+            found.update({name: _suite(path, name, table) for name, table in tables.items()})
     return found
+
+
+def _suite(path: Path, name: str, table: Mapping[str, Any]) -> Suite:
+    tasks = table.get("tasks")
+    if not isinstance(tasks, list | dict) or not tasks:
+        raise InputError(f"{path}: suite '{name}' needs tasks: a list of ids, or a table id = limit")
+    limits = dict(tasks) if isinstance(tasks, dict) else {}
+    return Suite(str(table.get("about", "")), tuple(tasks), limits, table.get("limit"))
 
 
 def find_tasks(names: Sequence[str]) -> list[TaskRef]:

@@ -1,7 +1,7 @@
 """Shared fixtures: where the public data lies, and checkpoints that several test files use."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,3 +31,33 @@ def public_data() -> Callable[[str], Path]:
         return path
 
     return find
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Llama of two layers with a chat template and a window of 512: an ordinary Hugging Face folder."""
+    from checkpoints import build
+
+    return build(tmp_path_factory.mktemp("checkpoints") / "tiny", max_position_embeddings=512)
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Writes a task folder of a user's and registers it: `plugin("capitals", source)`; forgotten after the test."""
+    from evalsuite import registry
+
+    root = tmp_path / "my_tasks"
+
+    def write(name: str, source: str, **files: str) -> Path:
+        folder = root / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "task.py").write_text(source, encoding="utf-8")
+        for file, text in files.items():
+            (folder / file.replace("__", ".")).write_text(text, encoding="utf-8")
+        registry.entries.cache_clear()
+        registry.add_plugins([root])
+        return root
+
+    yield write
+    registry._plugins.clear()
+    registry.entries.cache_clear()

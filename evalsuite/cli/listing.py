@@ -81,7 +81,7 @@ def _suites() -> list[dict[str, Any]]:
     from evalsuite import registry
 
     return [
-        {"name": name, "limit": suite.get("limit", ""), "tasks": ", ".join(suite["tasks"])}
+        {"name": name, "about": suite.about, "tasks": ", ".join(suite.tasks)}
         for name, suite in registry.suites().items()
     ]
 

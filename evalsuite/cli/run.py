@@ -135,9 +135,11 @@ def _tasks(args: argparse.Namespace) -> list[str]:
         known = registry.suites()
         if args.suite not in known:
             raise unknown("suite", args.suite, known)
-        names += known[args.suite]["tasks"]
+        suite = known[args.suite]
+        names += suite.tasks
+        args.limits = dict(suite.limits)
         if args.limit is None:
-            args.limit = known[args.suite].get("limit")
+            args.limit = suite.limit
     return names
 
 

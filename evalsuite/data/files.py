@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import io
 import json
+import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
-        import pandas as pd
-
-        yield from ({str(k): v for k, v in row.items()} for row in pd.read_parquet(path).to_dict("records"))
+        yield from _parquet_rows(path)
         return
     text = read_text(path)
     if name.endswith(".csv"):
-        yield from ({k: v for k, v in row.items() if k is not None} for row in csv.DictReader(io.StringIO(text)))
+        yield from _csv_rows(path, text)
     elif name.endswith(".json"):
         yield from _json_rows(path, text)
     else:
@@ -42,8 +42,30 @@ def read_text(path: Path) -> str:
         return (gzip.decompress(raw) if path.name.endswith(".gz") else raw).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 at byte {error.start}; convert the file to UTF-8") from error
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows as plain JSON values: lists stay lists, and what is absent is None."""
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from error
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # a field may hold a whole document
+    reader = csv.DictReader(io.StringIO(text))
+    try:
+        for row in reader:
+            yield {k: v for k, v in row.items() if k is not None}
+    except csv.Error as error:
+        raise InputError(f"{path}:{reader.line_num}: not CSV ({error})") from error
 
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:

@@ -14,10 +14,12 @@ class Options:
     """Everything of a run that is not the model and not the tasks. All of it enters the run's identity.
 
     `gen` are sampling parameters that override the tasks' own (`--gen temperature=0.7`); `data` and `prompts` map a
-    task (or `official`) to a path; `samples` limits a run to these sample ids.
+    task (or `official`) to a path; `samples` limits a run to these sample ids. `limits` are a suite's own, by task id
+    without method; `limit` holds for the tasks that are not in it, and wins where it is smaller.
     """
 
     limit: int | None = None
+    limits: Mapping[str, int] = field(default_factory=dict)
     samples: tuple[str, ...] = ()
     repeats: int = 1
     max_tokens: int | None = None
@@ -34,6 +36,11 @@ class Options:
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
         self.sampling(Sampling(), 0)
+
+    def limit_of(self, stem: str) -> int | None:
+        """How many samples of a task (`name` or `name/subset`) are wanted; None for all."""
+        own = self.limits.get(stem)
+        return min(own, self.limit) if own and self.limit else own or self.limit
 
     def sampling(self, asked: Sampling, repeat: int) -> Sampling:
         """A request's sampling with the command's overrides. The command's `max_tokens` is a ceiling, so that short

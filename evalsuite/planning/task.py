@@ -132,7 +132,7 @@ def bind(ref: TaskRef, kinds: frozenset[Kind], options: Options) -> Task:
         if not hasattr(module, name):
             raise TaskError(f"{entry.folder / 'task.py'}: a task needs a function {name}(...)")
     try:
-        samples = _select(ref.id, _call(module.load, setup), options)
+        samples = _select(ref.id, _call(module.load, setup), options, options.limit_of(stem))
     except EvalsuiteError:
         raise
     except Exception as error:
@@ -141,7 +141,7 @@ def bind(ref: TaskRef, kinds: frozenset[Kind], options: Options) -> Task:
     return Task(ref, setup, module, samples)
 
 
-def _select(task: str, loaded: Any, options: Options) -> tuple[Sample, ...]:
+def _select(task: str, loaded: Any, options: Options, limit: int | None) -> tuple[Sample, ...]:
     if options.samples:
         every = list(loaded)
         wanted = [s for s in every if s.id in options.samples]
@@ -149,7 +149,7 @@ def _select(task: str, loaded: Any, options: Options) -> tuple[Sample, ...]:
             raise unknown("sample", options.samples[0], [s.id for s in every])
         samples = tuple(wanted)
     else:
-        samples = tuple(itertools.islice(loaded, options.limit))
+        samples = tuple(itertools.islice(loaded, limit))
     if not samples:
         raise InputError(f"task {task}: its data has no samples")
     seen: set[str] = set()

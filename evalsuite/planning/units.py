@@ -9,6 +9,9 @@ from evalsuite.models import Model, Renderer
 from evalsuite.planning.options import Options
 from evalsuite.records import Message, Request, Sampling, Unit, system
 
+ROOM_STEP = 64
+LEAST_ROOM = 16
+
 
 @dataclass(frozen=True)
 class Planned:
@@ -35,12 +38,17 @@ class Planner:
         while True:
             messages = self._messages(request, examples)
             units = tuple(self._units(request, messages))
-            if self._fits(units):
+            spare = min((self._spare(unit) for unit in units), default=0)
+            if spare >= 0:
                 return Planned(units, shortened=len(examples) < len(request.examples))
-            if not examples:
+            if examples:
+                # One example is a user turn and the assistant's answer.
+                examples = examples[2:]
+                continue
+            room = self._less_room(request, spare)
+            if room is None:
                 return Planned(())
-            # One example is a user turn and the assistant's answer.
-            examples = examples[2:]
+            request = replace(request, sampling=replace(request.sampling, max_tokens=room))
 
     def _messages(self, request: Request, examples: Sequence[Message]) -> tuple[Message, ...]:
         messages = (*examples, *request.messages)
@@ -94,13 +102,19 @@ class Planner:
         seed = int.from_bytes(seeded[:4], "big") if drawn else 0
         return replace(unit, fingerprint=digest.hex()[:32], sampling=sampling, seed=seed)
 
-    def _fits(self, units: Sequence[Unit]) -> bool:
+    def _spare(self, unit: Unit) -> int:
+        """Tokens left in the context window beside the prompt and the answer's whole budget; negative: too long."""
         window = self.model.context_window
         if window is None or self.renderer is None:
-            return True
-        return all(_length(unit) <= window for unit in units)
+            return 0
+        budget = unit.sampling.max_tokens + unit.sampling.reasoning_tokens if unit.kind == "generate" else 0
+        return window - len(unit.prompt_ids or ()) - len(unit.continuation_ids) - budget
 
-
-def _length(unit: Unit) -> int:
-    room = unit.sampling.max_tokens + unit.sampling.reasoning_tokens if unit.kind == "generate" else 0
-    return len(unit.prompt_ids or ()) + len(unit.continuation_ids) + room
+    def _less_room(self, request: Request, spare: int) -> int | None:
+        """A smaller budget for an answer that a small window cannot hold in full; None where nothing useful is left.
+        Whole steps, so that few different budgets arise and rows still share batches. What runs into it is counted
+        as truncated."""
+        room = request.sampling.max_tokens + spare
+        room -= room % ROOM_STEP if room > ROOM_STEP else 0
+        least = min(LEAST_ROOM, request.sampling.max_tokens)
+        return room if request.kind == "generate" and room >= least else None

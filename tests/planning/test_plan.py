@@ -1,0 +1,194 @@
+"""The plan: deduplicated, fitted without dropping the question, grouped by sampling, repeatable."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalsuite.errors import InputError, TaskError
+from evalsuite.models import ModelOptions, renderer, resolve
+from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan
+from evalsuite.planning.plan import GROUP, distinct_tokens, group
+from evalsuite.planning.summary import summarise
+from evalsuite.records import Request, Sampling, Unit, assistant, user
+from evalsuite.registry import find_tasks
+
+TASK = '''"""Two subsets that ask the same context."""
+from evalsuite.records import Request, Sample, user
+TASK = {"version": 1, "primary": "acc", "subsets": {"mc1": "", "mc2": ""}}
+def load(setup):
+    return [Sample(str(i), (user(f"Question {i}?"),)) for i in range(5)]
+def prompt(sample, setup):
+    options = (" yes", " no") if setup.subset == "mc1" else (" yes", " no", " maybe")
+    return [Request("loglikelihood", sample.messages, continuations=options)]
+def score(sample, completions):
+    return {"acc": True}
+'''
+
+
+def compiled(tiny: Path, tasks: list[str], options: Options | None = None, **model: str) -> Plan:
+    options = options or Options()
+    resolved = resolve(str(tiny), ModelOptions(**model))
+    bound = bind_all(find_tasks(tasks), resolved.kinds, options)
+    return compile_plan(resolved, renderer(resolved), bound, options)
+
+
+def test_requests_of_all_tasks_share_units(tiny: Path, plugin) -> None:
+    plugin("mc", TASK)
+    plan = compiled(tiny, ["mc"])
+    assert plan.stage.requests == 10
+    # 5 questions x 3 different continuations: mc1's are a part of mc2's.
+    assert len(plan.stage.units) == 15
+
+
+def test_same_plan_twice_and_groups_hold_every_unit_once(tiny: Path, plugin) -> None:
+    plugin("mc", TASK)
+    one, two = compiled(tiny, ["mc"]), compiled(tiny, ["mc"])
+    assert one.stage.groups == two.stage.groups
+    flat = [f for g in one.stage.groups for f in g]
+    assert sorted(flat) == sorted(one.stage.units)
+
+
+def test_subject_and_judge_with_other_sampling_never_share_a_batch() -> None:
+    """Regression 19 (inspect's batching): one engine, two sampling parameters, two batches."""
+    units = [
+        Unit(f"{i}{t}", "generate", (user("x" * i),), sampling=Sampling(temperature=t))
+        for i in range(40)
+        for t in (0.0, 1.0)
+    ]
+    for prints in group(units):
+        kinds = {u.sampling for u in units if u.fingerprint in prints}
+        assert len(kinds) == 1
+        assert len(prints) <= GROUP["generate"]
+
+
+def test_the_question_is_never_dropped(tiny: Path) -> None:
+    """Regression 4: a prompt that does not fit loses its oldest demonstrations, never the question; counted."""
+    model = resolve(str(tiny))
+    planner = Planner(model, renderer(model), Options())
+    shots = tuple(m for i in range(8) for m in (user(f"demonstration {i} " + "word " * 20), assistant("fine")))
+    request = Request("generate", (user("THE QUESTION?"),), sampling=Sampling(max_tokens=64), examples=shots)
+    planned = planner.plan(request)
+    assert planned.shortened
+    (unit,) = planned.units
+    assert unit.prompt is not None
+    assert "THE QUESTION?" in unit.prompt
+    assert "demonstration 7" in unit.prompt
+    assert "demonstration 0" not in unit.prompt
+    assert len(unit.prompt_ids or ()) + 64 <= (model.context_window or 0)
+
+
+def test_a_bare_question_that_is_too_long_is_missing(tiny: Path) -> None:
+    model = resolve(str(tiny))
+    planner = Planner(model, renderer(model), Options())
+    assert planner.plan(Request("generate", (user("word " * 2000),))).units == ()
+
+
+def test_repeats_are_distinct_draws_and_greedy_ones_are_one(tiny: Path) -> None:
+    """Regression 10: sampled repeats have fingerprints and seeds of their own; greedy repeats are one unit."""
+    model = resolve(str(tiny))
+    planner = Planner(model, renderer(model), Options())
+    drawn = Request("generate", (user("Hi"),), sampling=Sampling(temperature=1.0))
+    greedy = Request("generate", (user("Hi"),))
+    prints = [planner.plan(drawn, r).units[0] for r in range(3)]
+    assert len({u.fingerprint for u in prints}) == 3
+    assert len({u.seed for u in prints}) == 3
+    assert len({planner.plan(greedy, r).units[0].fingerprint for r in range(3)}) == 1
+
+
+def test_identity_follows_system_prompt_template_and_weights(tiny: Path, tmp_path: Path) -> None:
+    from checkpoints import build
+
+    other = build(tmp_path / "other", seed=1, max_position_embeddings=512)
+    request = Request("generate", (user("Hi"),))
+
+    def fingerprint(path: Path, **options: str) -> str:
+        model = resolve(str(path), ModelOptions(**options))
+        return Planner(model, renderer(model), Options()).plan(request).units[0].fingerprint
+
+    prints = [
+        fingerprint(tiny),
+        fingerprint(other),
+        fingerprint(tiny, system="Be brief."),
+        fingerprint(tiny, template="raw"),
+        fingerprint(tiny, dtype="bfloat16"),
+    ]
+    assert len(set(prints)) == 5
+    assert fingerprint(tiny) == prints[0]
+
+
+def test_reference_answers_pass_through_unchanged(tiny: Path) -> None:
+    """Regression 18 (a precedence bug replaced references by "."): continuations reach the unit as they are."""
+    model = resolve(str(tiny))
+    planner = Planner(model, renderer(model), Options())
+    texts = (" Paris.", " Paris", " a; b", ' "quoted"', " ünïcode 🙂", " ends with space ")
+    planned = planner.plan(Request("loglikelihood", (user("Q"),), continuations=texts, raw=True))
+    assert tuple(u.continuation for u in planned.units) == texts
+    made = renderer(model)
+    assert made is not None
+    for unit, text in zip(planned.units, texts, strict=True):
+        assert made.decode(unit.continuation_ids) == text
+
+
+def test_a_model_that_cannot_answer_is_told_early(tmp_path: Path, plugin) -> None:
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text('{"prompt": "Question 0?", "response": "yes"}\n')
+    plugin("mc", TASK)
+    model = resolve(f"responses:{answers}")
+    with pytest.raises(InputError, match="asks for loglikelihood"):
+        compile_plan(model, None, bind_all(find_tasks(["mc"]), model.kinds, Options()), Options())
+
+
+def test_summary_counts_shared_prefixes(tiny: Path, plugin) -> None:
+    plugin("mc", TASK)
+    summary = summarise(compiled(tiny, ["mc"]))
+    assert summary["requests"] == 10
+    assert summary["units"] == 15
+    assert summary["distinct_tokens"] < summary["prompt_tokens"]
+    first = summary["tasks"][0]["first"]
+    assert "Question 0?" in first["prompt"]
+    assert first["prompt_ids"][0] == 0
+    assert first["prompt_ids"][1] != 0
+
+
+@given(st.lists(st.lists(st.integers(0, 3), max_size=6).map(tuple), max_size=12))
+def test_distinct_tokens_is_the_size_of_the_trie(sequences: list[tuple[int, ...]]) -> None:
+    prefixes = {s[:i] for s in sequences for i in range(1, len(s) + 1)}
+    units = [Unit(str(i), "generate", (), prompt_ids=s) for i, s in enumerate(sequences)]
+    assert distinct_tokens(units) == len(prefixes)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit": 0}, "--limit 0"),
+        ({"gen": {"temprature": "1"}}, "unknown parameter"),
+        ({"gen": {"temperature": "warm"}}, "not a float"),
+    ],
+)
+def test_bad_options_are_one_clear_line(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Options(**options)  # type: ignore[arg-type]
+
+
+def test_options_override_sampling_and_max_tokens_is_a_ceiling() -> None:
+    options = Options(max_tokens=32, gen={"temperature": "0.7", "stop": "\n"}, seed=5)
+    drawn = options.sampling(Sampling(max_tokens=256, seed=1), 0)
+    assert (drawn.max_tokens, drawn.temperature, drawn.stop, drawn.seed) == (32, 0.7, ("\n",), 6)
+    assert options.sampling(Sampling(max_tokens=4), 0).max_tokens == 4
+
+
+def test_a_task_that_fails_names_task_sample_and_line(tiny: Path, plugin) -> None:
+    plugin(
+        "broken",
+        TASK.replace('return [Request("loglikelihood"', 'return [1 / 0 if sample.id == "3" else Request("generate"'),
+    )
+    with pytest.raises(TaskError, match=r"broken/mc1, sample 3: prompt failed at task.py:8 \(ZeroDivisionError"):
+        compiled(tiny, ["broken/mc1"])
+
+
+def test_data_for_a_task_that_is_not_there(tiny: Path, plugin) -> None:
+    plugin("mc", TASK)
+    with pytest.raises(InputError, match="unknown task 'mcc'"):
+        compiled(tiny, ["mc"], Options(data={"mcc": "x"}))

@@ -1,0 +1,74 @@
+"""The response cache: exact round trips, whole groups, nothing failed is kept."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalsuite.errors import StoreError
+from evalsuite.records import Completion
+from evalsuite.store import Responses
+from evalsuite.store.responses import decode, encode
+
+floats = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(
+    st.builds(
+        Completion,
+        text=st.text(),
+        tokens=st.integers(0, 10**6),
+        logprobs=st.lists(floats).map(tuple),
+        greedy=st.sampled_from([None, True, False]),
+        rewards=st.dictionaries(st.text(max_size=5), floats, max_size=3),
+        top_logprobs=st.lists(st.dictionaries(st.text(max_size=3), floats, max_size=3), max_size=2).map(tuple),
+        reasoning=st.none() | st.text(),
+    )
+)
+def test_completions_survive_exactly(completion: Completion) -> None:
+    assert decode(encode(completion)) == completion
+
+
+def test_a_group_is_stored_and_failed_answers_are_not(tmp_path: Path) -> None:
+    store = Responses(tmp_path)
+    store.put("m", {"a": Completion("yes"), "b": Completion(error="timeout", finish_reason="error")})
+    assert store.get(["a", "b", "c"]) == {"a": Completion("yes")}
+    assert store.size()["m"] == 1
+
+
+def test_two_writers_share_a_store(tmp_path: Path) -> None:
+    one, two = Responses(tmp_path), Responses(tmp_path)
+    one.put("m", {"a": Completion("1")})
+    two.put("m", {"b": Completion("2")})
+    assert set(one.get(["a", "b"])) == {"a", "b"}
+
+
+def test_prune_by_model(tmp_path: Path) -> None:
+    store = Responses(tmp_path)
+    store.put("m", {"a": Completion("1")})
+    store.put("n", {"b": Completion("2")})
+    assert store.prune("m") == 1
+    assert set(store.get(["a", "b"])) == {"b"}
+
+
+def test_many_fingerprints_at_once(tmp_path: Path) -> None:
+    store = Responses(tmp_path)
+    rows = {f"{i:05d}": Completion(str(i)) for i in range(2345)}
+    store.put("m", rows)
+    assert store.get(rows) == rows
+
+
+def test_another_schema_is_refused(tmp_path: Path) -> None:
+    db = sqlite3.connect(tmp_path / "responses.sqlite")
+    db.execute("PRAGMA user_version=99")
+    db.close()
+    with pytest.raises(StoreError, match="schema 99"):
+        Responses(tmp_path)
+
+
+def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "responses.sqlite").write_text("not a database, certainly not one of ours" * 10)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        Responses(tmp_path)

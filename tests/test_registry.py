@@ -1,0 +1,96 @@
+"""Finding tasks: prefixes, families, methods, typos, plug-ins; nothing is imported to list them."""
+
+import sys
+
+import pytest
+
+from evalsuite import registry
+from evalsuite.errors import InputError, TaskError
+
+SOURCE = '''"""Capitals of countries."""
+TASK = {"version": 1, "family": "factuality", "primary": "acc", "subsets": {"eu": "Europe", "asia": "Asia"},
+        "methods": ("logprob", "letter"), "variants": ("official",)}
+raise RuntimeError("imported")
+'''
+
+
+def ids(*names: str) -> list[str]:
+    return [r.id for r in registry.find_tasks(names)]
+
+
+def test_prefix_expands_subsets_and_family_its_tasks(plugin) -> None:
+    plugin("capitals", SOURCE)
+    assert ids("capitals") == ["capitals/eu", "capitals/asia"]
+    assert ids("capitals/eu", "capitals") == ["capitals/eu", "capitals/asia"]
+    assert "capitals/eu" in ids("factuality")
+
+
+def test_method_is_chosen_by_what_the_model_answers(plugin) -> None:
+    plugin("capitals", SOURCE)
+    (ref,) = registry.find_tasks(["capitals/eu"])
+    assert ref.choose(frozenset({"generate", "loglikelihood"})).id == "capitals/eu@logprob"
+    assert ref.choose(frozenset({"generate"})).id == "capitals/eu@letter"
+    assert ids("capitals/eu@letter:official") == ["capitals/eu@letter:official"]
+    assert ids("capitals/eu:5shot") == ["capitals/eu:5shot"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("capitls", "capitals"),
+        ("capitals/e", "capitals/eu"),
+        ("capitals/eu@logprobs", "capitals/eu@logprob"),
+        ("capitals:oficial", "capitals:official"),
+        ("truthfulqa/mc3", "truthfulqa/mc1"),
+        ("ifevall", "ifeval"),
+    ],
+)
+def test_typos_suggest_the_nearest(plugin, name: str, hint: str) -> None:
+    plugin("capitals", SOURCE)
+    with pytest.raises(InputError, match=hint):
+        registry.find_tasks([name])
+
+
+def test_listing_does_not_import(plugin) -> None:
+    plugin("capitals", SOURCE)
+    entry = registry.entries()["capitals"]
+    assert entry.summary == "Capitals of countries."
+    assert not any("capitals" in m for m in sys.modules)
+    with pytest.raises(TaskError, match="imported"):
+        registry.load_module(entry.folder / "task.py", "task")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("x = 1", "needs a literal dictionary TASK"),
+        ("n = 1\nTASK = {'version': n}", "must be a literal"),
+        ("TASK = {'primary': 'acc'}", "needs a 'version'"),
+        ("TASK = {", "task.py:1"),
+    ],
+)
+def test_bad_task_files_get_one_clear_line(plugin, source: str, message: str) -> None:
+    plugin("bad", source)
+    with pytest.raises(InputError, match=message) as caught:
+        registry.entries()
+    assert "\n" not in str(caught.value)
+
+
+def test_every_task_of_ours_has_a_card_and_a_summary() -> None:
+    for entry in registry.entries().values():
+        card = entry.folder / "README.md"
+        assert card.is_file(), f"{entry.name} has no card"
+        assert len(card.read_text(encoding="utf-8")) > 500, f"{entry.name}: the card says too little"
+        assert entry.summary, entry.name
+        assert entry.family in registry.FAMILIES, entry.name
+
+
+def test_suites_name_tasks_that_exist() -> None:
+    for name, suite in registry.suites().items():
+        assert registry.find_tasks(suite.tasks), name
+        assert set(suite.limits) <= set(suite.tasks)
+
+
+def test_plugins_that_are_not_there_are_an_error() -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        registry.add_plugins(["/nonexistent/tasks"])
