@@ -2,10 +2,10 @@
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evalsuite.cli import common
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
 STYLES = {"better": "green", "worse": "red", "tied": "dim", "unknown": "yellow", "not comparable": "yellow"}
 
 
-def add_parser(subparsers: Any) -> None:
-    compare = subparsers.add_parser("compare", help="paired differences of runs on shared samples")
+def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    compare = verbs.add_parser("compare", help="paired differences of runs on shared samples", allow_abbrev=False)
     compare.add_argument("runs", nargs="+", metavar="RUN", help="a name in the store, a folder, or latest")
     compare.add_argument("--baseline", metavar="RUN", help="compare every run with this one (default: its parent)")
     compare.add_argument("--all", action="store_true", help="every metric, not only the headline ones")
     _common(compare, run)
 
-    diff = subparsers.add_parser("diff", help="what differs in how two runs were made")
+    diff = verbs.add_parser("diff", help="what differs in how two runs were made", allow_abbrev=False)
     diff.add_argument("runs", nargs=2, metavar="RUN")
     _common(diff, run_diff)
 
-    gate = subparsers.add_parser("gate", help="non-inferiority as an exit status: 0 no task lost more, 1 one may have")
+    gate = verbs.add_parser(
+        "gate", help="non-inferiority as an exit status: 0 no task lost more, 1 one may have", allow_abbrev=False
+    )
     gate.add_argument("run_name", metavar="RUN")
     gate.add_argument("--against", required=True, metavar="RUN", help="the run that must not be lost against")
     gate.add_argument("--margin", default="1pt", help="how much may be lost: 1pt, 0.5%%, 0.02 (default 1pt)")
@@ -36,15 +38,15 @@ def add_parser(subparsers: Any) -> None:
 
 
 def _common(parser: argparse.ArgumentParser, func: Any) -> None:
-    parser.add_argument("--store", type=Path, metavar="DIR", help="where runs lie (default: $EVALSUITE_STORE)")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    common.add_store(parser)
+    common.add_json(parser)
     parser.set_defaults(func=func)
 
 
 def run(args: argparse.Namespace) -> int:
     from evalsuite.comparison import choose_pairs, paired
 
-    named = _open(args.store, [*args.runs, *([args.baseline] if args.baseline else [])])
+    named = _open(args, [*args.runs, *([args.baseline] if args.baseline else [])])
     baseline = named[-1] if args.baseline else None
     pairs = choose_pairs(named, baseline)
     found = [(ours, theirs, paired(ours, theirs)) for ours, theirs in pairs]
@@ -53,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
             {"run": a.name, "baseline": b.name, "differences": [asdict(d) for d in differences]}
             for a, b, differences in found
         ]
-        _print_json({"schema": 1, "comparisons": rows})
+        common.print_json({"schema": 1, "comparisons": rows})
         return 0
     console = _console()
     for ours, theirs, differences in found:
@@ -68,10 +70,12 @@ def run_diff(args: argparse.Namespace) -> int:
 
     from evalsuite.comparison import manifest_changes
 
-    first, second = _open(args.store, args.runs)
+    first, second = _open(args, args.runs)
     changes = manifest_changes(first, second)
     if args.json:
-        _print_json({"schema": 1, "first": first.name, "second": second.name, "changes": [asdict(c) for c in changes]})
+        common.print_json(
+            {"schema": 1, "first": first.name, "second": second.name, "changes": [asdict(c) for c in changes]}
+        )
         return 0
     console = _console()
     if not changes:
@@ -96,7 +100,7 @@ def run_gate(args: argparse.Namespace) -> int:
     from evalsuite.comparison import gate, parse_margin
     from evalsuite.reporting.numbers import interval_text, value_text
 
-    ours, against = _open(args.store, [args.run_name, args.against])
+    ours, against = _open(args, [args.run_name, args.against])
     tasks = [t for t in (args.tasks or "").split(",") if t]
     results = gate(ours, against, args.margin, tasks)
     passed = all(r.passed for r in results)
@@ -105,7 +109,7 @@ def run_gate(args: argparse.Namespace) -> int:
     if args.json:
         rows = [{"bound": r.bound, "passed": r.passed, **asdict(r.difference)} for r in results]
         head = {"run": ours.name, "against": against.name, "margin": parse_margin(args.margin), "passed": passed}
-        _print_json({"schema": 1, **head, "tasks": rows, "not_gated": skipped})
+        common.print_json({"schema": 1, **head, "tasks": rows, "not_gated": skipped})
         return 0 if passed else 1
     console = _console()
     for r in results:
@@ -114,7 +118,7 @@ def run_gate(args: argparse.Namespace) -> int:
         mark = "[green]pass[/]" if r.passed else "[red]FAIL[/]"
         console.print(mark, Text(f"{d.task} {d.metric}: {difference}, n={d.n}; worst case {_worst(r.bound, d.unit)}"))
     for task in skipped:
-        print(f"not gated: {task} (its headline metric is a corpus figure)", file=sys.stderr)
+        common.say(f"not gated: {task} (its headline metric is a corpus figure)")
     verdict = "no task has lost" if passed else "it is not shown that no task has lost"
     unit = "share" if args.margin.strip()[-1:] in "%tTpPsS" else ""
     margin = value_text(parse_margin(args.margin), unit, sign=unit == "share").lstrip("+")
@@ -128,15 +132,11 @@ def _worst(bound: float | None, unit: str) -> str:
     return "unknown (too few samples)" if bound is None else value_text(bound, unit, sign=True)
 
 
-def _open(store: Path | None, names: list[str]) -> "list[Run]":
-    from evalsuite.store import default_store, open_run
+def _open(args: argparse.Namespace, names: list[str]) -> "list[Run]":
+    from evalsuite.store import open_run
 
-    return [open_run(store or default_store(), name) for name in names]
-
-
-def _print_json(value: Any) -> None:
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=1, allow_nan=False)
-    sys.stdout.write("\n")
+    store = common.store_of(args)
+    return [open_run(store, name) for name in names]
 
 
 def _console() -> "Console":
@@ -151,6 +151,7 @@ def _print_comparison(console: "Console", ours: "Run", theirs: "Run", found: "li
     from rich.table import Table
     from rich.text import Text
 
+    from evalsuite.comparison import notes_of
     from evalsuite.reporting.numbers import interval_text, p_text
 
     shown = [d for d in found if d.primary or every]
@@ -170,17 +171,8 @@ def _print_comparison(console: "Console", ours: "Run", theirs: "Run", found: "li
         figures = [str(d.n), *sides, change, p_text(d.q), *flips]
         table.add_row(Text(d.task), label, *map(Text, figures), Text(verdict, style=STYLES[d.verdict]))
     console.print(table)
-    for note, tasks in _notes(shown).items():
+    for note, tasks in notes_of(shown).items():
         console.print(Text(f"  {note}: {', '.join(tasks)}", style="dim"))
     hidden = len(found) - len(shown)
     more = f"; {hidden} more metrics with --all" if hidden else ""
     console.print(Text(f"  q: p adjusted (Holm) over the headline metrics; tied means q > 0.05{more}\n", style="dim"))
-
-
-def _notes(found: "list[Difference]") -> dict[str, list[str]]:
-    notes: dict[str, list[str]] = {}
-    for d in found:
-        for note in d.notes:
-            if d.task not in notes.setdefault(note, []):
-                notes[note].append(d.task)
-    return notes

@@ -5,7 +5,7 @@
 ...     print(d.task, d.metric, d.value, (d.low, d.high), d.q, d.verdict, d.fixed)
 """
 
-from evalsuite.comparison.differences import Difference, paired
+from evalsuite.comparison.differences import Difference, notes_of, paired
 from evalsuite.comparison.gate import GateResult, gate, parse_margin
 from evalsuite.comparison.lineage import choose_pairs
 from evalsuite.comparison.manifests import Change, manifest_changes
@@ -17,6 +17,7 @@ __all__ = [
     "choose_pairs",
     "gate",
     "manifest_changes",
+    "notes_of",
     "paired",
     "parse_margin",
 ]

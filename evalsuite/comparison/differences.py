@@ -5,7 +5,7 @@ apart from them, over all other metrics). `verdict` is what may be said aloud: b
 q > 0.05), unknown (too few samples for a test), or "not comparable" with the reason in `notes` and without a figure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,6 +85,16 @@ def paired(run: Run, baseline: Run, alpha: float = ALPHA, seed: int = 0) -> list
     return _adjusted(found, alpha)
 
 
+def notes_of(differences: Iterable[Difference]) -> dict[str, list[str]]:
+    """Each note once, with the tasks that it concerns."""
+    notes: dict[str, list[str]] = {}
+    for d in differences:
+        for note in d.notes:
+            if d.task not in notes.setdefault(note, []):
+                notes[note].append(d.task)
+    return notes
+
+
 def _shared(run: "pd.DataFrame", baseline: "pd.DataFrame") -> "pd.DataFrame":
     """Rows of both sides joined on task, sample and repeat; the baseline's columns end in `|b`."""
     return run.merge(baseline, on=KEYS, suffixes=("", "|b"), how="inner", validate="one_to_one")
@@ -121,8 +131,8 @@ def _comparability(run: Run, baseline: Run, task: str, rows: "pd.DataFrame") -> 
         if same_data or texts:
             reasons.append("the task's prompts differ")
     notes += [f"other {'template' if key == 'template_hash' else 'system prompt'}" for key in changed]
-    if model.get("sampling") != other.get("sampling"):
-        notes.append("other sampling settings")
+    if any(run.manifest.get(k) != baseline.manifest.get(k) for k in ("sampling", "seed")):
+        notes.append("other sampling settings or seed")
     return reasons, notes
 
 

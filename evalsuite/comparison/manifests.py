@@ -7,12 +7,12 @@ from typing import Any, Literal
 from evalsuite.store import Run
 
 # When and where, not how: these differ between any two runs.
-PASSING = {"name", "started", "finished", "wall_s", "tokens", "command", "schema"}
+PASSING = {"name", "started", "finished", "wall_s", "tokens", "command", "schema", "identity"}
 Group = Literal["model", "prompt and data", "sampling", "engine", "environment"]
 GROUPS: tuple[tuple[Group, tuple[str, ...]], ...] = (
-    ("prompt and data", ("tasks", "limit", "model.template", "model.template_hash", "model.system")),
-    ("sampling", ("seed", "model.sampling")),
-    ("engine", ("model.backend", "model.args", "hardware")),
+    ("prompt and data", ("tasks", "data", "prompts", "limit", "model.template", "model.template_hash", "model.system")),
+    ("sampling", ("seed", "sampling", "options", "model.sampling")),
+    ("engine", ("model.backend", "model.args", "model.dtype", "hardware")),
     ("environment", ("packages", "python")),
     ("model", ("model",)),
 )
