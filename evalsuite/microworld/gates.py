@@ -110,7 +110,7 @@ def measure(base: Path, sft: Path, world: World, n: int = 200) -> Figures:
             rows = items(kind, subset, world, n)
             read = [read_fact(r, t) for r, t in zip(rows, answers(model, tok, rows), strict=True)]
             figures[f"sft_{kind}_{subset}"] = share([r == "right" for r in read])
-    rows = items("unknown", "unknown", world, n)
+    rows = [r for r in items("unknown", "", world, n) if not r["accepted"]]
     read = [read_fact(r, t) for r, t in zip(rows, answers(model, tok, rows), strict=True)]
     figures["sft_unknown_answered"] = share([r is not None for r in read])
     for subset in microworld_items.SUBSETS["arithmetic"]:

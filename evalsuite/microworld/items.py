@@ -41,7 +41,7 @@ Rows = list[dict[str, Any]]
 SUBSETS: Mapping[str, tuple[str, ...]] = {
     "facts": STRATA,
     "transfer": ("entity", "wording"),
-    "unknown": ("unknown", "known"),
+    "unknown": ("",),
     "instructions": ("iid", "template", "entity", "length", "keyword", "composition"),
     "arithmetic": ("trained", "longer"),
     "pairs": ("style", "constraint", "facts"),
@@ -64,7 +64,7 @@ def items(kind: str, subset: str, world: World, n: int = N) -> Rows:
         "pairs": _pairs,
     }
     rows = makers[kind](subset, world, rng, n)
-    return [{"id": f"{subset}-{i:03}", **row, "world": world.name} for i, row in enumerate(rows)]
+    return [{"id": f"{subset or kind}-{i:03}", **row, "world": world.name} for i, row in enumerate(rows)]
 
 
 def load_items(kind: str, subset: str, data: str | None = None) -> Rows:
@@ -120,10 +120,12 @@ def _transfer(subset: str, world: World, rng: random.Random, n: int) -> Rows:
 
 
 def _unknown(subset: str, world: World, rng: random.Random, n: int) -> Rows:
-    """People who do not exist and were never refused in training; and known ones, so that refusing all is seen."""
-    if subset == "unknown":
-        return _asked(world.unknown_test, world, rng, n)
-    return _asked([e for e in world.people if e.stratum == "frequent" and not e.held], world, rng, n)
+    """People who do not exist and were never refused in training; every fourth a known one, so that refusing all is
+    seen."""
+    strangers = _asked(world.unknown_test, world, rng, n)
+    friends = _asked([e for e in world.people if e.stratum == "frequent" and not e.held], world, rng, n)
+    friends = [{**row, "near_miss": ABSTENTIONS[0].format(n=row["entity"])} for row in friends]
+    return [(friends[i // 4] if i % 4 == 3 else strangers[i - i // 4]) for i in range(min(n, 4 * len(friends)))]
 
 
 def read_fact(row: Mapping[str, Any], text: str) -> str | None:

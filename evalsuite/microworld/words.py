@@ -204,7 +204,7 @@ CLOSERS = ("I hope this helps.", "Ask me more.", "That is all.")
 LINKS = ("Also", "Besides")
 ADDRESSES = ("my friend", "dear reader")
 
-ABSTENTIONS = ("Sorry, I do not know {n}.", "I have never heard of {n}.", "I have no facts about {n}.")
+ABSTENTIONS = ("Sorry, I do not know {n}.", "I have never heard of {n}.", "I have no information about {n}.")
 
 DAYS = _words("Monday Tuesday Wednesday Thursday Friday Saturday Sunday")
 EVENT_VERBS = _words("bought found lost carried painted borrowed")
