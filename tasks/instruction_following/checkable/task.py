@@ -10,6 +10,7 @@ from evalsuite.scoring.ifeval import follows
 TASK = {
     "version": 1,
     "primary": "prompt_strict",
+    "baselines": {"prompt_strict": {"always Okay.": 0.0588}},
 }
 
 
