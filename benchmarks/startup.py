@@ -1,4 +1,4 @@
-"""Start-up against lm-eval, in one run: `--help` at most half of theirs, `list tasks` at most a twentieth of `ls tasks`.
+"""Start-up against lm-eval in one run: `--help` at most half of theirs, `list tasks` at most a twentieth of `ls tasks`.
 
     benchmarks/lm_eval_env.sh                  # once: lm-eval in an environment of its own
     python benchmarks/startup.py [--quick] [--peer .venv-lmeval/bin/lm_eval]

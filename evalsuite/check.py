@@ -103,7 +103,7 @@ def _scores(task: Task, sample: Sample, answers: Any) -> dict[str, Score]:
 def played(request: Request, answers: Any) -> list[Completion]:
     """A request's completions out of a gold value: a text (of `answer`), or by key a text, summed log-probabilities of
     the continuations, or rewards."""
-    value = answers.get(request.key) if isinstance(answers, dict) else answers
+    value: Any = answers.get(request.key) if isinstance(answers, dict) else answers
     if request.kind == "generate":
         return [Completion(text=str(value if value is not None else ""), tokens=len(str(value or "").split()))]
     if request.kind == "loglikelihood":

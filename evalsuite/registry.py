@@ -152,16 +152,12 @@ def read_literal(path: Path, name: str) -> tuple[dict[str, Any], str]:
         raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
     for node in tree.body:
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if any(isinstance(t, ast.Name) and t.id == name for t in targets) and getattr(node, "value", None):
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
             try:
-                value = ast.literal_eval(node.value)  # type: ignore[union-attr]
+                value = ast.literal_eval(node.value)
             except ValueError as error:
-                raise InputError(
-                    f"{path}:{node.lineno}: {name} must be a literal (it is read without import)"
-                ) from error
+                where = f"{path}:{node.lineno}"
+                raise InputError(f"{where}: {name} must be a literal (it is read without import)") from error
             if isinstance(value, dict):
                 return value, summary
     raise InputError(f"{path}: needs a literal dictionary {name} = {{...}}")

@@ -126,7 +126,8 @@ def meter(what: str) -> Progress:
     first: list[int] = []
 
     def show(done: int, total: int, detail: str) -> None:
-        first or first.append(done)
+        if not first:
+            first.append(done)
         now = time.monotonic()
         end = done >= total
         live = sys.stderr.isatty()

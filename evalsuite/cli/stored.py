@@ -41,7 +41,7 @@ def samples_verb(args: argparse.Namespace) -> int:
     primary, lower = info["primary"], info["primary"] in info["lower_is_better"]
     frame = run.samples()
     frame = frame[frame["task"] == task]
-    rows = [_sample(line, primary) for line in frame.to_dict("records")]
+    rows = [_sample({str(k): v for k, v in line.items()}, primary) for line in frame.to_dict("records")]
     if args.show is not None:
         rows = [r for r in rows if r["sample"] == args.show]
         if not rows:

@@ -145,7 +145,7 @@ def _from_yaml(path: Path, key: str) -> str | None:
     text = read_text(path)
     if key not in text:
         return None
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     class Loader(yaml.SafeLoader):
         """Harness configurations name Python functions by tags of their own; these are read as nothing."""
