@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.data.files import read_rows
+from evalsuite.data.hub import fetch
 from evalsuite.errors import InputError
 
 
@@ -34,7 +35,9 @@ class Setup:
         return read_rows(self.folder / name)
 
     def file(self, *names: str) -> Path:
-        """The task's data file: `--data` (a file, or a folder that holds one of `names`), else EVALSUITE_DATA."""
+        """The data file: `--data` (a file, a folder with one of `names`, or `hf:…`), else in EVALSUITE_DATA."""
+        if self.data and self.data.startswith("hf:"):
+            return fetch(self.data)
         if self.data:
             given = Path(self.data).expanduser()
             if given.is_file():
