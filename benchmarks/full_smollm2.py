@@ -23,15 +23,18 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--batch-tokens", default=None, help="token budget of a batch (the backend's default)")
+    parser.add_argument(
+        "--model-args", action="append", default=[], metavar="KEY=VALUE", help="batch_tokens, group, ..."
+    )
+    parser.add_argument("--tasks", help="only these of the benchmark's tasks, comma-separated")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    more = {"args": {"batch_tokens": args.batch_tokens}} if args.batch_tokens else {}
+    more = {"args": dict(text.split("=", 1) for text in args.model_args)}
     limit = {"limit": 20} if args.quick else {}
     lines = []
     device = "cpu"
     with tempfile.TemporaryDirectory() as store:
-        for task in TASKS:
+        for task in args.tasks.split(",") if args.tasks else TASKS:
             begun = time.perf_counter()
             names = OWN if task == "own" else (task,)
             run = evalsuite.run(args.model, names, store_dir=store, dtype=args.dtype, **limit, **more)

@@ -7,7 +7,7 @@ log-probabilities that do not depend on the batch.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any, Literal
 
@@ -52,11 +52,16 @@ def check_task(ref: registry.TaskRef, options: Options) -> Iterator[Finding]:
 
 
 def _oracles(task: Task) -> Iterator[Finding]:
+    # Items that no answer can satisfy are named in TASK (and in the card), not found out by a failing check.
+    barred = set(task.spec.get("unsatisfiable", ()))
+    kept = tuple(s for s in task.samples if s.id not in barred)
+    left_out = f", {len(task.samples) - len(kept)} unsatisfiable left out" if len(kept) < len(task.samples) else ""
+    task = replace(task, samples=kept)
     lower = task.primary in task.spec.get("lower_is_better", ())
     full = 0.0 if lower else 1.0
     gold = _value(task, task.gold)
     ok = gold is not None and abs(gold - full) < 1e-9
-    detail = f"{task.primary} {_show(gold)} of {full:g} on {len(task.samples)} samples"
+    detail = f"{task.primary} {_show(gold)} of {full:g} on {len(task.samples)} samples{left_out}"
     yield Finding(task.id, "gold", "pass" if ok else "fail", detail if ok else f"{detail}{_worst(task, full)}")
     others = dict(zip((s.id for s in task.samples), [*task.samples[1:], task.samples[0]], strict=True))
     corruptions: dict[str, Answers] = {
@@ -118,6 +123,9 @@ def played(request: Request, answers: Any) -> list[Completion]:
 def _exchanged(own: Any, other: Any) -> Any:
     """Another sample's gold. Numbers belong to this sample's own choices, so they are handed to the next choice."""
     if isinstance(own, dict) and isinstance(other, dict):
+        if len(own) > 1 and not any(isinstance(v, str) for v in own.values()):
+            keys = list(own)
+            return dict(zip(keys, [own[k] for k in keys[1:] + keys[:1]], strict=True))
         return {k: _exchanged(v, other.get(k, v)) for k, v in own.items()}
     return own[-1:] + own[:-1] if isinstance(own, list) else other
 
@@ -249,6 +257,4 @@ def _every_method(refs: Sequence[registry.TaskRef]) -> Iterator[registry.TaskRef
 
 
 def _limited(options: Options, limit: int) -> Options:
-    from dataclasses import replace
-
     return options if options.limit is not None else replace(options, limit=limit)

@@ -5,7 +5,6 @@ import os
 import platform
 import shutil
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +70,8 @@ def examine(store: Path) -> dict[str, dict[str, Any]]:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:
@@ -112,5 +113,5 @@ def _environment() -> dict[str, str]:
         notes["bytecode"] = "PYTHONDONTWRITEBYTECODE is set: every start compiles torch again; unset it"
     if os.environ.get("HF_HUB_OFFLINE") == "1":
         notes["hub"] = "offline (HF_HUB_OFFLINE=1): hub ids come from the local cache only"
-    notes["evalsuite"] = f"{version('evalsuite')} from {Path(sys.modules['evalsuite'].__file__ or '').parent}"
+    notes["evalsuite"] = f"{_version('evalsuite')} from {Path(sys.modules['evalsuite'].__file__ or '').parent}"
     return notes

@@ -113,10 +113,15 @@ def _add(plan: Plan, wanted: Sequence[tuple[Slot, Request]]) -> None:
         plan.asked[slot][request.key] = tuple(u.fingerprint for u in planned.units) or None
         for unit in planned.units:
             stage.units.setdefault(unit.fingerprint, unit)
-    stage.groups = group(list(stage.units.values()))
+    stage.groups = group(list(stage.units.values()), group_size(plan.model))
 
 
-def group(units: Sequence[Unit]) -> list[list[str]]:
+def group_size(model: Model) -> int | None:
+    """Units of a group as `--model-args group=N` has it (large on a large GPU); None: the default of each kind."""
+    return model.options.number("group", 1) if "group" in model.options.args else None
+
+
+def group(units: Sequence[Unit], size: int | None = None) -> list[list[str]]:
     """Groups of units that run together: same kind and sampling, near lengths (the longest first), fixed size.
 
     Scoring units of one context stay together, so that an engine may share it.
@@ -126,9 +131,9 @@ def group(units: Sequence[Unit]) -> list[list[str]]:
         kinds[(unit.kind, unit.sampling)].append(unit)
     groups: list[list[str]] = []
     for (kind, _), members in kinds.items():
-        size = GROUP[str(kind)]
+        step = size or GROUP[str(kind)]
         ordered = sorted(members, key=lambda u: (-_size(u), u.prompt_ids or (), u.fingerprint))
-        groups += [[u.fingerprint for u in ordered[i : i + size]] for i in range(0, len(ordered), size)]
+        groups += [[u.fingerprint for u in ordered[i : i + step]] for i in range(0, len(ordered), step)]
     return groups
 
 

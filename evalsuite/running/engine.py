@@ -10,7 +10,7 @@ from evalsuite.errors import BackendError
 from evalsuite.models import Model, Renderer, renderer
 from evalsuite.models.reasoning import split_reasoning
 from evalsuite.planning import Options, Planner, Stage
-from evalsuite.planning.plan import group
+from evalsuite.planning.plan import group, group_size
 from evalsuite.records import Backend, Completion, Progress, Request, Unit
 from evalsuite.store import Responses
 
@@ -139,5 +139,6 @@ def answer(
     planner = Planner(engine.model, engine.renderer, options or Options())
     planned = [planner.plan(request) for request in requests]
     units = {u.fingerprint: u for p in planned for u in p.units}
-    done = engine.run(Stage(units, group(list(units.values())), len(requests)), progress)
+    groups = group(list(units.values()), group_size(engine.model))
+    done = engine.run(Stage(units, groups, len(requests)), progress)
     return [tuple(done[u.fingerprint] for u in p.units) for p in planned]
