@@ -19,6 +19,7 @@ import json
 import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -120,15 +121,20 @@ class OpenAIBackend:
 
     async def _generate_one(self, unit: Unit) -> Completion:
         if unit.messages:
-            return wire.from_chat(await self._ask("/chat/completions", lambda: wire.chat_body(unit, self._dialect)))
-        return wire.from_text(await self._ask("/completions", lambda: wire.text_body(unit, self._dialect)))
+            return wire.from_chat(await self._ask(lambda: wire.chat_body(unit, self._dialect)))
+        return wire.from_text(await self._ask(lambda: wire.text_body(unit, self._dialect)))
 
     async def _score_one(self, unit: Unit) -> Completion:
         if unit.prompt is None:
             raise BackendError(f"{self._model.address}: a server scores plain text only, and this prompt holds images")
         try:
-            answer = await self._ask("/completions", lambda: wire.score_body(unit, self._dialect))
-            return wire.from_score(answer, unit.prompt, unit.continuation)
+            answer = await self._ask(lambda: wire.score_body(unit, self._dialect))
+            try:
+                return wire.from_score(answer, unit.prompt, unit.continuation)
+            except wire.Unaligned:
+                bare = replace(unit, continuation="")
+                alone = await self._ask(lambda: wire.score_body(bare, self._dialect))
+                return wire.from_score(answer, unit.prompt, unit.continuation, alone)
         except (Fault, ValueError) as error:
             if isinstance(error, Fault) and (error.transient or error.reason):
                 raise
@@ -138,13 +144,13 @@ class OpenAIBackend:
                 f"{base_url(self._model.url or '')}/completions with echo and logprobs, or use a local model"
             ) from None
 
-    async def _ask(self, path: str, body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    async def _ask(self, body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The server's answer as plain JSON. Retries what may pass; raises Fault for what does not."""
         attempt = 0
         while True:
             sent = body()
             try:
-                answer = await self._post(path, sent)
+                answer = await self._post(sent)
             except Fault as fault:
                 if self._dialect.learn(fault.message, sent):
                     continue
@@ -157,9 +163,13 @@ class OpenAIBackend:
                 self._answered = True
                 return answer
 
-    async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        client = self._client.chat.completions if "messages" in body else self._client.completions
+        named = {key: body[key] for key in ("model", "messages", "prompt") if key in body}
+        extra = {key: value for key, value in body.items() if key not in named}
         try:
-            answer = await self._client.post(path, body=body, cast_to=object)
+            raw = await client.with_raw_response.create(**named, extra_body=extra)
+            answer = json.loads(raw.http_response.content)
         except Exception as error:
             fault = fault_of(error)
             if fault is None:

@@ -149,50 +149,61 @@ def from_text(answer: Mapping[str, Any]) -> Completion:
     )
 
 
-def from_score(answer: Mapping[str, Any], prompt: str, continuation: str) -> Completion:
+class Unaligned(ValueError):
+    """An echo whose pieces do not spell the text that was sent (halves of characters have no text of their own)."""
+
+
+def from_score(
+    answer: Mapping[str, Any], prompt: str, continuation: str, alone: Mapping[str, Any] | None = None
+) -> Completion:
     """Log-probabilities of the continuation's tokens out of an echoed text.
 
     The boundary is counted in characters from the end of the echo, because a BOS that the server writes in front moves
-    every offset. A token that spans the boundary belongs to the continuation. Raises ValueError where the server did
-    not echo, or cut the text otherwise than it was sent.
+    every offset; or, where `alone` is given (the echo of the prompt by itself), it is the end of the two echoes' common
+    tokens. A token that spans the boundary belongs to the continuation. Raises Unaligned where `alone` is needed, and
+    ValueError where the server did not echo.
     """
-    choice = answer["choices"][0]
-    steps = choice.get("logprobs") or {}
-    tokens, values = list(steps.get("tokens") or []), list(steps.get("token_logprobs") or [])
-    tops = list(steps.get("top_logprobs") or [None] * len(tokens))
-    if not tokens or len(tokens) != len(values):
-        raise ValueError("the answer holds no log-probabilities of the prompt")
-    generated = int((answer.get("usage") or {}).get("completion_tokens") or 0)
-    end = len(tokens) - generated
-    starts = _starts(tokens[:end], list(steps.get("text_offset") or [])[:end], prompt + continuation)
-    first = next((i for i in range(end) if starts[i] >= len(prompt)), end)
-    if first > 0 and (first == end or starts[first] > len(prompt)):
-        first -= 1
-    scored = range(first, end)
-    if any(values[i] is None for i in scored):
+    tokens, values, tops = _echoed(answer)
+    if alone is None:
+        first = _boundary(tokens, prompt, continuation)
+    else:
+        shorter = _echoed(alone)[0]
+        first = next((i for i, (x, y) in enumerate(zip(tokens, shorter, strict=False)) if x != y), len(shorter))
+    if any(value is None for value in values[first:]):
         raise ValueError("the continuation begins at the first token, which has no log-probability (empty context)")
-    found = tuple(float(values[i]) for i in scored)
-    tables = [tops[i] for i in scored]
+    found = tuple(float(value) for value in values[first:])
     greedy = None
-    if all(tables):
-        greedy = all(p >= max(table.values()) - 1e-9 for p, table in zip(found, tables, strict=True))
+    if all(tops[first:]):
+        greedy = all(p >= max(table.values()) - 1e-9 for p, table in zip(found, tops[first:], strict=True))
     return _completion(answer, text=continuation, logprobs=found, greedy=greedy, tokens=len(found))
 
 
-def _starts(tokens: Sequence[str], offsets: Sequence[int], text: str) -> list[int]:
-    """Where each token begins in `text`; negative for what a server wrote before it."""
+def _echoed(answer: Mapping[str, Any]) -> tuple[list[str], list[Any], list[Any]]:
+    """Tokens of the echoed text, their log-probabilities and tables, without what was generated after it."""
+    steps = answer["choices"][0].get("logprobs") or {}
+    tokens, values = list(steps.get("tokens") or []), list(steps.get("token_logprobs") or [])
+    tops = list(steps.get("top_logprobs") or [None] * len(tokens))
+    if not tokens or not len(tokens) == len(values) == len(tops):
+        raise ValueError("the answer holds no log-probabilities of the prompt")
+    # Only a text's first token has no log-probability: an answer without such a one did not echo.
+    if values[0] is not None:
+        raise ValueError("the server did not echo the prompt")
+    end = len(tokens) - int((answer.get("usage") or {}).get("completion_tokens") or 0)
+    return tokens[:end], values[:end], tops[:end]
+
+
+def _boundary(tokens: Sequence[str], prompt: str, continuation: str) -> int:
+    """The index of the first token that holds a character of the continuation."""
     joined = "".join(tokens)
-    if joined.endswith(text):
-        position = len(text) - len(joined)
-        starts = []
-        for token in tokens:
-            starts.append(position)
-            position += len(token)
-        return starts
-    # Pieces of a character have no text of their own: the server's offsets are the better source then.
-    if len(offsets) == len(tokens) and offsets[-1] < len(text) and list(offsets) == sorted(offsets):
-        return list(offsets)
-    raise ValueError("the echoed text is not the text that was sent")
+    if not joined.endswith(prompt + continuation):
+        raise Unaligned("the echoed text is not the text that was sent")
+    start, boundary = 0, len(joined) - len(continuation)
+    for index, token in enumerate(tokens):
+        # A token without text is the first part of the character that the next ones complete.
+        if start >= boundary or start + len(token) > boundary:
+            return index
+        start += len(token)
+    return len(tokens)
 
 
 def _completion(answer: Mapping[str, Any], thought: float = 0.0, **fields: Any) -> Completion:
