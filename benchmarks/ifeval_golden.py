@@ -34,16 +34,18 @@ Row = dict[str, Any]
 def provide_punkt(folder: Path) -> None:
     """Punkt's English parameters in NLTK's own file format, where NLTK looks for them."""
     import punkt
-    from nltk.tokenize.punkt import PunktParameters, save_punkt_params
 
-    ours, theirs = punkt.load_model("english"), PunktParameters()
-    theirs.abbrev_types.update(ours.abbrev_types)
-    theirs.collocations.update(ours.collocations)
-    theirs.sent_starters.update(ours.sent_starters)
-    theirs.ortho_context.update({word: int(flags) for word, flags in ours.ortho_context.items()})
+    model = punkt.load_model("english")
+    files = {
+        "abbrev_types.txt": sorted(model.abbrev_types),
+        "sent_starters.txt": sorted(model.sent_starters),
+        "collocations.tab": ["\t".join(pair) for pair in sorted(model.collocations)],
+        "ortho_context.tab": [f"{word}\t{int(flags)}" for word, flags in sorted(model.ortho_context.items())],
+    }
     target = folder / "tokenizers" / "punkt_tab" / "english"
     target.mkdir(parents=True)
-    save_punkt_params(theirs, str(target))
+    for name, lines in files.items():
+        (target / name).write_text("\n".join(lines))
 
 
 def drawn_letter(kwargs: Row) -> bool:
@@ -90,7 +92,9 @@ def texts(folder: Path) -> dict[str, list[tuple[Row, str]]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="folder with input_data.jsonl and the recorded replies")
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder with input_data.jsonl and the recorded replies"
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "golden" / "ifeval_lm_eval.json")
     options = parser.parse_args()
     logging.disable(logging.ERROR)  # lm-eval prints every text in which langdetect finds nothing

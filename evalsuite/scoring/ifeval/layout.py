@@ -36,8 +36,8 @@ def bullets(response: str, num_bullets: int) -> bool:
 
 
 def highlights(response: str, num_highlights: int) -> bool:
-    """At least so many `*...*` and `**...**` with something inside. The two are counted apart and added, so that the
-    stars between two bold phrases can count as well."""
+    """At least so many `*...*` and `**...**` with something inside. The two are counted apart and added, so that
+    `*a **b**` counts three times."""
     single = sum(bool(match.group().strip("*").strip()) for match in HIGHLIGHT.finditer(response))
     double = sum(bool(match.group()[2:-2].strip()) for match in DOUBLE_HIGHLIGHT.finditer(response))
     return single + double >= num_highlights

@@ -28,7 +28,7 @@ def gold(instruction_ids: Sequence[str], kwargs_list: Sequence[Mapping[str, Any]
 
 
 def near_miss(instruction_ids: Sequence[str], kwargs_list: Sequence[Mapping[str, Any]], prompt: str) -> str:
-    """A text that breaks exactly one instruction, the first for which that succeeds; else one that breaks the fewest."""
+    """A text that breaks exactly one instruction, the first for which that succeeds; else as few as can be."""
     wanted = [(kind, bind(kind, kwargs)[1]) for kind, kwargs in zip(instruction_ids, kwargs_list, strict=True)]
     best, fewest = "", len(wanted)
     for index, (kind, values) in enumerate(wanted):
@@ -121,4 +121,3 @@ OPPOSITES: dict[str, Callable[[dict[str, Any]], list[Instruction]]] = {
         "detectable_format:number_highlighted_sections", "num_highlights", -1
     ),
 }
-
