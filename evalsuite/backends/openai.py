@@ -138,9 +138,8 @@ class OpenAIBackend:
         except (Fault, ValueError) as error:
             if isinstance(error, Fault) and (error.transient or error.reason):
                 raise
-            detail = error.message if isinstance(error, Fault) else str(error)
             raise BackendError(
-                f"{self._model.address}: cannot score log-likelihoods ({self._clean(detail)}); this needs "
+                f"{self._model.address}: cannot score log-likelihoods ({error}); this needs "
                 f"{base_url(self._model.url or '')}/completions with echo and logprobs, or use a local model"
             ) from None
 
@@ -174,9 +173,11 @@ class OpenAIBackend:
             fault = fault_of(error)
             if fault is None:
                 raise
+            fault.message = self._clean(fault.message)
+            fault.args = (fault.message,)
             raise fault from None  # the client's exception holds the request and with it the key
         if not isinstance(answer, dict) or not answer.get("choices"):
-            raise Fault(f"no choices in the answer: {str(answer)[:200]}", transient=True)
+            raise Fault(f"no choices in the answer: {self._clean(str(answer))[:200]}", transient=True)
         return answer
 
     # -- many requests ------------------------------------------------------------------------------------------------
@@ -213,12 +214,11 @@ class OpenAIBackend:
                 task.cancel()
 
     def _failed(self, fault: Fault) -> Completion:
-        message = self._clean(fault.message)
         if fault.reason:
-            return Completion(finish_reason="error", error=f"{fault.reason}: {message}")
+            return Completion(finish_reason="error", error=f"{fault.reason}: {fault.message}")
         if not fault.transient or (fault.unreachable and not self._answered):
-            raise BackendError(f"{self._model.address}: {message}")
-        return Completion(finish_reason="error", error=f"backend_error: {message}")
+            raise BackendError(f"{self._model.address}: {fault.message}")
+        return Completion(finish_reason="error", error=f"backend_error: {fault.message}")
 
     def _clean(self, message: str) -> str:
         """One line without the key, which some servers repeat in their messages."""
