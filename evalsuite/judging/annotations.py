@@ -1,0 +1,39 @@
+"""Annotations files: JSON Lines, one row for each verdict, written whole or not at all."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from evalsuite.data.files import read_rows
+from evalsuite.errors import InputError, StoreError
+from evalsuite.judging.contract import Annotation
+
+_FIELDS = {f.name for f in fields(Annotation)}
+
+
+def write_annotations(path: Path, annotations: Sequence[Annotation]) -> None:
+    """Replaces the file in one step: a reader never sees half of it."""
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half.write_text(
+            "".join(json.dumps(asdict(a), ensure_ascii=False) + "\n" for a in annotations), encoding="utf-8"
+        )
+        os.replace(half, path)
+    except OSError as error:
+        half.unlink(missing_ok=True)
+        raise StoreError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def read_annotations(path: Path) -> list[Annotation]:
+    """The rows of an annotations file of ours. Raises InputError naming the row and the missing field."""
+    found = []
+    for number, row in enumerate(read_rows(path), start=1):
+        try:
+            found.append(Annotation(**{k: v for k, v in row.items() if k in _FIELDS}))
+        except TypeError as error:
+            missing = str(error).partition("missing")[2] or str(error)
+            raise InputError(f"{path}: row {number}: is no annotation (missing{missing})") from error
+    return found
