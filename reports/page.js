@@ -56,7 +56,16 @@
       filter();
     });
   }
-  words?.addEventListener("input", filter);
+  if (words && "rows" in words.dataset) {
+    words.addEventListener("input", () => {
+      const wanted = words.value.toLowerCase().trim();
+      for (const row of document.querySelectorAll("table.board tbody tr")) {
+        row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
+      }
+    });
+  } else {
+    words?.addEventListener("input", filter);
+  }
 
   // A link to a sample opens the task that holds it.
   function reveal() {
@@ -71,7 +80,7 @@
 
   for (const table of document.querySelectorAll("table.board")) {
     const body = table.tBodies[0];
-    const heads = [...table.tHead.querySelectorAll("th")];
+    const heads = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
     heads.forEach((head, column) => {
       head.querySelector("button")?.addEventListener("click", () => {
         const first = head.dataset.first ?? "descending";

@@ -40,7 +40,11 @@ def forest(runs: Sequence[Run], tasks: Sequence[str], unit: str) -> dict[str, An
     height = len(present) * ROW + GAP
     data = [_run_trace(runs[i], i, place, len(present), keys, drawn[i]) for place, i in enumerate(present)]
     baselines = [_baseline_trace(keys, drawn)] if any(m.baselines for found in drawn for m in found.values()) else []
-    axis = {"tickformat": ".0%", "range": [-0.02, 1.02]} if unit == "share" else {"title": {"text": escape(unit)}}
+    axis = (
+        {"tickformat": ".0%", "range": [-0.02, 1.02]}
+        if unit == "share"
+        else {"title": {"text": escape(unit), "font": {"size": 12}, "standoff": 6}}
+    )
     lower = {key for key in keys if any(lower_is_better(run, *key) for run in runs)}
     layout = _layout(keys, height, axis, lower)
     names = ", ".join(runs[i].name for i in present)
@@ -152,8 +156,8 @@ def _layout(
     """Rows from the top down, labelled; an arrow marks metrics of which less is better."""
     labels = [f"{escape(k[0])}  <b>{escape(k[1])}{' ↓' * (k in lower)}</b>" for k in keys]
     return {
-        "height": round(len(keys) * row + 92),
-        "margin": {"l": 10, "r": 16, "t": 40, "b": 34},
+        "height": round(len(keys) * row + (112 if "title" in x else 92)),
+        "margin": {"l": 10, "r": 16, "t": 40, "b": 54 if "title" in x else 34},
         "xaxis": {"automargin": True, "fixedrange": True, "zeroline": False, **x},
         "yaxis": {
             "tickvals": [-i for i in range(len(keys))],
