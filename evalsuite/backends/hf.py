@@ -8,7 +8,7 @@ the rows); they depend on the units that are given and on nothing else.
 >>> engine.loglikelihood(units)[0].logprob
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from evalsuite.backends.hf_generate import generate_batch
@@ -49,14 +49,11 @@ class HFBackend:
         prompts = [self._prompt(unit) for unit in units]
         found: list[Completion | None] = [None] * len(units)
         for settings in dict.fromkeys(unit.sampling for unit in units):
-            places = [i for i, unit in enumerate(units) if unit.sampling == settings]
             longest = settings.max_tokens + settings.reasoning_tokens
-            budget = self._budget * SPOKEN_TOKENS // SCORED_TOKENS
-            for batch in self._batches(places, lambda i, extra=longest: len(prompts[i]) + extra, budget):
-                answers = generate_batch(
-                    self.net, self._renderer, [units[i] for i in batch], [prompts[i] for i in batch]
-                )
-                for place, answer in zip(batch, answers, strict=True):
+            sizes = {i: len(prompts[i]) + longest for i, unit in enumerate(units) if unit.sampling == settings}
+            for batch in self._batches(sizes, self._budget * SPOKEN_TOKENS // SCORED_TOKENS):
+                given = [units[i] for i in batch], [prompts[i] for i in batch]
+                for place, answer in zip(batch, generate_batch(self.net, self._renderer, *given), strict=True):
                     found[place] = answer
         return _complete(found)
 
@@ -66,7 +63,8 @@ class HFBackend:
         pairs = [self._pair(unit) for unit in units]
         found: list[Completion | None] = [None] * len(units)
         budget = min(self._budget, max(1, HEAD_ELEMENTS // self.net.vocabulary))
-        for batch in self._batches(range(len(units)), lambda i: len(pairs[i][0]) + len(pairs[i][1]), budget):
+        sizes = {i: len(context) + len(wanted) for i, (context, wanted) in enumerate(pairs)}
+        for batch in self._batches(sizes, budget):
             for place, answer in zip(batch, self._score([pairs[i] for i in batch]), strict=True):
                 found[place] = answer
         return _complete(found)
@@ -76,7 +74,7 @@ class HFBackend:
         self._check("reward")
         rows = [self._renderer.conversation_ids(unit.messages) for unit in units]
         found: list[Completion | None] = [None] * len(units)
-        for batch in self._batches(range(len(units)), lambda i: len(rows[i]), self._budget):
+        for batch in self._batches({i: len(row) for i, row in enumerate(rows)}, self._budget):
             for place, answer in zip(batch, self._judge([rows[i] for i in batch]), strict=True):
                 found[place] = answer
         return _complete(found)
@@ -101,11 +99,11 @@ class HFBackend:
             return unit.prompt_ids, unit.continuation_ids
         return self._renderer.pair_ids(unit.messages, unit.continuation)
 
-    def _batches(self, places: Sequence[int], size: Callable[[int], int], budget: int) -> Iterator[list[int]]:
+    def _batches(self, sizes: Mapping[int, int], budget: int) -> Iterator[list[int]]:
         """Places by falling size, cut so that rows x longest stays within the budget (one row always fits)."""
         batch: list[int] = []
-        for place in sorted(places, key=lambda i: (-size(i), i)):
-            if batch and ((len(batch) + 1) * size(batch[0]) > budget or len(batch) >= self._rows):
+        for place in sorted(sizes, key=lambda i: (-sizes[i], i)):
+            if batch and ((len(batch) + 1) * sizes[batch[0]] > budget or len(batch) >= self._rows):
                 yield batch
                 batch = []
             batch.append(place)

@@ -18,6 +18,10 @@ SHORTLIST = 1024
 """Candidates that are sorted first for top_p; the whole vocabulary only where they do not hold enough mass."""
 
 
+WORD_START = "\u2581"
+"""How SentencePiece vocabularies write the space in front of a word."""
+
+
 @dataclass
 class Row:
     """One text in the making."""
@@ -37,17 +41,25 @@ def generate_batch(
     net: Net, renderer: Renderer, units: Sequence[Unit], prompts: Sequence[Sequence[int]]
 ) -> list[Completion]:
     """Completions of units that share all sampling settings but the seed, in their order."""
-    import torch
-
     sampling = units[0].sampling
     if any(unit.sampling != sampling for unit in units):
         raise AssertionError("units with different sampling settings in one batch")
     limit = sampling.max_tokens + sampling.reasoning_tokens
     rows = [Row(i, unit, limit, random.Random(unit.seed)) for i, unit in enumerate(units)]
+    speak = _speak_cached if net.caches else _speak_again
+    speak(net, renderer, rows, prompts)
+    return [_completion(row, len(prompts[row.number]), renderer) for row in rows]
+
+
+def _speak_cached(net: Net, renderer: Renderer, rows: Sequence[Row], prompts: Sequence[Sequence[int]]) -> None:
+    """Runs rows to their ends over a growing cache."""
+    import torch
+
+    sampling = rows[0].unit.sampling
     ids, mask = pad(prompts, renderer.pad_id, left=True)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     active, cache = list(rows), None
-    while active:
+    while True:
         count = len(active)
         at = torch.arange(count), torch.full((count,), ids.shape[1] - 1)
         logits, output = logits_at(net, *at, **inputs(net, ids, mask, positions), past_key_values=cache, use_cache=True)
@@ -55,7 +67,7 @@ def generate_batch(
         _advance(active, logits, sampling, renderer)
         speaking = [i for i, row in enumerate(active) if row.reason is None]
         if not speaking:
-            break
+            return
         if len(speaking) * 2 < count and hasattr(cache, "batch_select_indices"):
             kept = torch.tensor(speaking)
             cache.batch_select_indices(kept.to(net.device))
@@ -63,7 +75,22 @@ def generate_batch(
         ids = torch.tensor([[row.ids[-1]] for row in active])
         mask = torch.cat([mask, torch.ones((len(active), 1), dtype=mask.dtype)], dim=1)
         positions = positions[:, -1:] + 1
-    return [_completion(row, len(prompts[row.number]), renderer) for row in rows]
+
+
+def _speak_again(net: Net, renderer: Renderer, rows: Sequence[Row], prompts: Sequence[Sequence[int]]) -> None:
+    """The same for an architecture without a key-value cache (Mamba, RWKV, ...): every step runs the whole texts again,
+    padded on the right, where no causal model looks. Slow and right."""
+    import torch
+
+    active = list(rows)
+    while active:
+        texts = [(*prompts[row.number], *row.ids) for row in active]
+        ids, mask = pad(texts, renderer.pad_id, left=False)
+        positions = torch.arange(ids.shape[1]).expand_as(ids)
+        at = torch.arange(len(active)), torch.tensor([len(text) - 1 for text in texts])
+        logits, _ = logits_at(net, *at, **inputs(net, ids, mask, positions), use_cache=False)
+        _advance(active, logits, rows[0].unit.sampling, renderer)
+        active = [row for row in active if row.reason is None]
 
 
 def _advance(rows: Sequence[Row], logits: Any, sampling: Sampling, renderer: Renderer) -> None:
@@ -111,11 +138,15 @@ def _completion(row: Row, prompt_tokens: int, renderer: Renderer) -> Completion:
 
 
 def _named(ids: Sequence[int], values: Sequence[float], renderer: Renderer) -> dict[str, float]:
-    """Decoded token → log-probability. Two ids that decode alike keep the likelier (ids come likeliest first)."""
+    """Token text → log-probability, likeliest first. A token that is no whole text (half a character, a special
+    token), or reads like a likelier one, goes by its name in the vocabulary, so that no probability is lost."""
     named: dict[str, float] = {}
     for token, value in zip(ids, values, strict=True):
-        text = renderer.decode([token]) or renderer.tokens.name(token)
-        named.setdefault(text, value)
+        text, name = renderer.decode([token]), renderer.tokens.name(token)
+        if name.startswith(WORD_START) and not text.startswith(" "):
+            text = f" {text}"  # these tokenizers strip the space of a first word
+        whole = text and "\ufffd" not in text and text not in named
+        named[text if whole else name] = value
     return named
 
 

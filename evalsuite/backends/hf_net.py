@@ -23,8 +23,9 @@ class Net:
     module: Any
     device: str
     takes: frozenset[str]
-    full_logits: bool = False
-    vocabulary: int = 0
+    vocabulary: int
+    full_logits: bool  # this architecture has no output layer that could be narrowed
+    caches: bool = False  # it keeps keys and values between steps; others run their whole text at every step
 
 
 def load(model: Model, classifier: bool = False) -> Net:
@@ -57,14 +58,36 @@ def load(model: Model, classifier: bool = False) -> Net:
     if lost:  # transformers would fill them with random numbers and go on
         raise ModelError(f"{model.path}: {len(lost)} weights are missing from its files ({lost[0]})")
     module = module.eval().requires_grad_(False).to(device)
-    head = None if classifier else module.get_output_embeddings()
-    return Net(
+    net = Net(
         module=module,
         device=device,
         takes=frozenset(inspect.signature(module.forward).parameters),
-        full_logits=not classifier and head is None,
         vocabulary=int(module.config.get_text_config().vocab_size),
+        full_logits=not classifier and module.get_output_embeddings() is None,
     )
+    if not classifier and not _causal(net):
+        raise ModelError(
+            f"{model.path}: {module.__class__.__name__} lets a position see later tokens, so it is no causal language "
+            "model and its probabilities of a continuation mean nothing"
+        )
+    return net
+
+
+def _causal(net: Net) -> bool:
+    """Whether the logits of a token are the same without the tokens behind it; notes whether the forward gives a cache.
+    Encoders with a language head (BERT, XLNet) load as causal models without a word, and would be scored with a view
+    of the answer."""
+    import torch
+
+    ids = torch.arange(8)[None] % net.vocabulary
+    found = []
+    for length in (4, 8):
+        part = ids[:, :length]
+        given = inputs(net, part, torch.ones_like(part), torch.arange(length)[None])
+        logits, output = logits_at(net, torch.tensor([0]), torch.tensor([3]), **given, use_cache=True)
+        found.append(logits)
+        net.caches = getattr(output, "past_key_values", None) is not None
+    return bool(torch.allclose(found[0], found[1], rtol=0.05, atol=0.05))
 
 
 def pad(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[Any, Any]:

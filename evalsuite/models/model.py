@@ -8,15 +8,15 @@ kept under `identity`, so the same path with new weights, or another system prom
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evalsuite.errors import ModelError
 from evalsuite.records import Kind, Lineage
 
-NEUTRAL_ARGS = frozenset({"batch_size", "batch_tokens", "concurrency", "max_retries", "timeout"})
+NEUTRAL_ARGS = frozenset({"batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"})
 """Engine arguments that change how fast answers come, not what they are."""
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
@@ -35,6 +35,29 @@ class ModelOptions:
     trust_remote_code: bool = False
     revision: str | None = None
     args: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def settled(self) -> "ModelOptions":
+        """The same options with `dtype`, `device`, `key_env`, `revision` and `trust_remote_code` moved out of `args`,
+        where `--model-args KEY=VALUE` puts them, to their own fields."""
+        args = dict(self.args)
+        moved: dict[str, Any] = {
+            key: args.pop(key) for key in ("dtype", "device", "key_env", "revision") if key in args
+        }
+        if "trust_remote_code" in args:
+            moved["trust_remote_code"] = args.pop("trust_remote_code").lower() in ("1", "true", "yes")
+        return replace(self, args=args, **moved)
+
+    def template_arguments(self) -> dict[str, Any]:
+        """What `--model-args template.KEY=VALUE` gives to the chat template (enable_thinking=false, ...): values are
+        read as JSON where they are JSON, and are text otherwise."""
+        found = {}
+        for key, value in self.args.items():
+            if key.startswith("template."):
+                try:
+                    found[key.removeprefix("template.")] = json.loads(value)
+                except ValueError:
+                    found[key.removeprefix("template.")] = value
+        return found
 
     def number(self, key: str, default: int) -> int:
         """An integer out of `--model-args`. Raises ModelError where it is none, or is below 1."""

@@ -162,7 +162,8 @@ def renderer(model: Model) -> Renderer | None:
     transformers. Raises ModelError where the tokenizer or the template cannot be loaded."""
     if model.backend != "hf" or model.path is None:
         return None
-    made = Renderer(load_tokens(model.path, model.options.trust_remote_code), model.options)
+    options = model.options
+    made = Renderer(load_tokens(model.path, options.trust_remote_code, options.template_arguments()), options)
     if made.template is not None:
         try:
             made.prompt_ids([Message(role="user", content="x")])

@@ -37,6 +37,7 @@ FORMS = "a folder, a hub id (org/name), a .gguf file, smollm2, microworld:NAME, 
 
 def resolve(address: str, options: ModelOptions = ModelOptions(), progress: Progress | None = None) -> Model:  # noqa: B008
     """What `address` means. Raises ModelError (one line: what, where, how to mend)."""
+    options = options.settled()
     if options.template not in ("auto", "raw"):
         read_template(options.template)
     scheme, colon, rest = address.partition(":")
@@ -87,11 +88,11 @@ def _folder(address: str, path: Path, options: ModelOptions, progress: Progress 
 
 
 def _server(address: str, rest: str, options: ModelOptions) -> Model:
-    remote_name, _, url = rest.rpartition("@")
-    parts = urlsplit(url)
-    if not remote_name or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ModelError(f"{address}: write openai:NAME@URL, for example openai:my-model@http://localhost:8000/v1")
-    if parts.username or parts.password:
+    found = re.fullmatch(r"(.+)@(https?://.+)", rest)  # a name may hold @, as in org/model@revision
+    if found is None or not urlsplit(found[2]).hostname:
+        raise ModelError("write openai:NAME@URL, for example openai:my-model@http://localhost:8000/v1")
+    remote_name, url = found.groups()
+    if urlsplit(url).username or urlsplit(url).password:
         raise ModelError("openai:NAME@URL: the URL holds a password; give the key by the variable that --key-env names")
     url = url.rstrip("/")
     window = options.number("context_window", 0) if "context_window" in options.args else None

@@ -4,7 +4,8 @@
 (<s>, [CLS], or none). Encoding puts them there once and puts nothing behind.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,19 @@ from evalsuite.errors import InputError, ModelError
 
 PROBE = "a"
 
+TODAY = datetime(2024, 7, 26)
+"""The day that templates write into their system prompt (Llama 3 and others ask for it). It is pinned, to the day that
+Llama's own templates fall back to: a run repeated tomorrow must see the same prompts."""
+
 
 class Tokens:
     """A tokenizer (transformers' PreTrainedTokenizerBase) with its BOS rule, special ids and end-of-text ids."""
 
-    def __init__(self, tokenizer: Any, end_ids: Collection[int] = ()) -> None:
+    def __init__(
+        self, tokenizer: Any, end_ids: Collection[int] = (), template_arguments: Mapping[str, Any] | None = None
+    ) -> None:
         self._tokenizer = tokenizer
+        self._template_arguments = {"strftime_now": TODAY.strftime, **(template_arguments or {})}
         self._end_ids = frozenset(end_ids)
         self.prefix = self._probe_prefix()
 
@@ -60,7 +68,11 @@ class Tokens:
         conversation = [{"role": role, "content": content} for role, content in turns]
         try:
             text = self._tokenizer.apply_chat_template(
-                conversation, chat_template=template, tokenize=False, add_generation_prompt=prompt
+                conversation,
+                chat_template=template,
+                tokenize=False,
+                add_generation_prompt=prompt,
+                **self._template_arguments,
             )
         except jinja2.TemplateError as error:
             raise ValueError(str(error) or error.__class__.__name__) from error
@@ -82,7 +94,9 @@ class Tokens:
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
-        return frozenset(self._tokenizer.all_special_ids)
+        """Ids that are no text: the named ones (BOS, EOS, pad, ...) and added tokens that are marked so."""
+        added = self._tokenizer.added_tokens_decoder
+        return frozenset(self._tokenizer.all_special_ids) | {i for i, token in added.items() if token.special}
 
     @cached_property
     def added(self) -> frozenset[str]:
@@ -137,7 +151,9 @@ class Tokens:
         return value if isinstance(value, int) else None
 
 
-def load_tokens(path: Path, trust_remote_code: bool = False) -> Tokens:
+def load_tokens(
+    path: Path, trust_remote_code: bool = False, template_arguments: Mapping[str, Any] | None = None
+) -> Tokens:
     """The tokenizer of a folder. Raises ModelError where transformers cannot read it. Imports transformers."""
     from transformers import AutoTokenizer
 
@@ -145,7 +161,7 @@ def load_tokens(path: Path, trust_remote_code: bool = False) -> Tokens:
         tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"{path}: its tokenizer cannot be loaded ({str(error).splitlines()[0]})") from error
-    return Tokens(tokenizer, end_ids(path))
+    return Tokens(tokenizer, end_ids(path), template_arguments)
 
 
 def end_ids(path: Path) -> set[int]:
