@@ -15,7 +15,7 @@ from evalsuite.errors import InputError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.planning import Options, Plan, bind_all, compile_plan
 from evalsuite.records import Progress
-from evalsuite.running import Engine, rescore_run, run_plan
+from evalsuite.running import Engine, Judge, judge_run, rescore_run, run_plan
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,6 +144,39 @@ def run(
     folder = Path(store_dir) if store_dir else store.default_store()
     jobs = prepare([model], names, replace(chosen, **of_model), Options(**options), folder, name, progress)
     return Run(execute(jobs, folder, progress)[0])
+
+
+def prepare_judge(name: str, address: str, model_options: ModelOptions, folder: Path) -> Judge:
+    """A judge with the model that answers for it, checked before anything is generated (a missing key ends here).
+
+    The subject's system prompt is not the judge's: it is left out.
+    """
+    module = registry.find_judge(name)
+    model = resolve(address, replace(model_options, system=None))
+    if "generate" not in model.kinds:
+        raise InputError(
+            f"--judge-model {address}: cannot write a verdict (it answers {', '.join(sorted(model.kinds))})"
+        )
+    engine = Engine(model, folder)
+    engine.check_ready()
+    return Judge(name, module, engine)
+
+
+def judge_runs(
+    judge: Judge,
+    runs: Sequence[store.Run],
+    folder: Path,
+    against: str | None = None,
+    meter: Meter | None = None,
+    limit: int | None = None,
+) -> list[store.Run]:
+    """Judges each run against a stored one, or against the first where none is named; returns the runs with figures."""
+    baseline = store.open_run(folder, against) if against else runs[0]
+    progress = meter(f"judge {judge.label}") if meter else None
+    try:
+        return [r if r.name == baseline.name else judge_run(judge, r, baseline, progress, limit) for r in runs]
+    finally:
+        judge.engine.close()
 
 
 def open_run(name: str = "latest", store_dir: str | Path | None = None) -> Run:

@@ -57,6 +57,11 @@ def add_plugins(folders: Iterable[str | Path]) -> None:
             entries.cache_clear()
 
 
+def plugin_folders() -> list[str]:
+    """The user's content folders, as they were given."""
+    return [str(p) for p in _plugins]
+
+
 def _roots(kind: str) -> list[Path]:
     """Folders to search for `tasks` or `judges`: ours, installed packages', the user's; later ones win."""
     from importlib.metadata import entry_points

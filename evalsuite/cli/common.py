@@ -124,15 +124,20 @@ def meter(what: str) -> Progress:
     started = time.monotonic()
     last = [0.0]
     first: list[int] = []
+    finished: list[bool] = []
 
     def show(done: int, total: int, detail: str) -> None:
         if not first:
             first.append(done)
+        if done < total:
+            finished.clear()
         now = time.monotonic()
         end = done >= total
         live = sys.stderr.isatty()
-        if not end and now - last[0] < (0.2 if live else 10):
+        if finished or (not end and now - last[0] < (0.2 if live else 10)):
             return
+        if end:
+            finished.append(True)  # later stages answered at once say nothing more
         last[0] = now
         speed = (done - first[0]) / max(now - started, 1e-9)
         left = f", {(total - done) / speed:.0f} s left" if speed > 0 and not end else ""

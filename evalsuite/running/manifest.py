@@ -12,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from evalsuite.planning import Plan
+from evalsuite.records import Sample
+from evalsuite.registry import plugin_folders
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row
 from evalsuite.store.responses import encode
@@ -46,7 +48,7 @@ def run_manifest(
         "options": options.identity(),
         "data": dict(options.data),
         "prompts": dict(options.prompts),
-        "plugins": [],
+        "plugins": plugin_folders(),
         "seed": options.seed,
         "limit": options.limit,
         "command": shlex.join(["evalsuite", *sys.argv[1:]]),
@@ -87,6 +89,7 @@ def record(row: Row) -> dict[str, Any]:
         "family": row.task.ref.entry.family,
         "sample": row.sample.id,
         "repeat": row.repeat,
+        "question": question(row.sample),
         "prompt": row.prompt,
         "answer": first.text if first else None,
         "reasoning": first.reasoning if first else None,
@@ -103,6 +106,11 @@ def record(row: Row) -> dict[str, Any]:
         line[f"weight.{name}"] = score.weight
         line[f"details.{name}"] = json.dumps({"answer": score.answer, **score.details}, ensure_ascii=False)
     return line
+
+
+def question(sample: Sample) -> str:
+    """What the user last said: the sample without templates, system prompt and demonstrations."""
+    return next((str(m["content"]) for m in reversed(sample.messages) if m["role"] == "user"), "")
 
 
 def _packages() -> dict[str, str]:

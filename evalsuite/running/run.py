@@ -14,7 +14,7 @@ from evalsuite.planning.plan import MAX_STAGES, Slot
 from evalsuite.records import Completion, Completions, Progress, Sample, Score
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row, fill_missing, health_of_rows, metrics_of
-from evalsuite.running.manifest import now, record, run_manifest
+from evalsuite.running.manifest import now, question, record, run_manifest
 from evalsuite.store import Run, write_run
 from evalsuite.store.responses import decode
 from evalsuite.store.runs import run_folder
@@ -29,7 +29,7 @@ def run_plan(engine: Engine, plan: Plan, store: Path, name: str | None = None, p
     identity = run_identity(plan, hashes)
     name = name or f"{plan.model.name}-{identity[:8]}"
     check_name(store, name, identity)
-    engine.tell_prompts({s.id: _question(s) for task in plan.tasks for s in task.samples})
+    engine.tell_prompts({s.id: question(s) for task in plan.tasks for s in task.samples})
     prompts: dict[Slot, str] = {}
     answers: dict[str, Completion] = {}
     for _ in range(MAX_STAGES):
@@ -142,10 +142,6 @@ def _remember_prompts(plan: Plan, prompts: dict[Slot, str]) -> None:
         unit = plan.stage.units.get(first[0]) if first else None
         if slot not in prompts and unit is not None:
             prompts[slot] = unit.prompt or "\n\n".join(str(m["content"]) for m in unit.messages)
-
-
-def _question(sample: Sample) -> str:
-    return next((str(m["content"]) for m in reversed(sample.messages) if m["role"] == "user"), "")
 
 
 def _prompt_hash(task: Task) -> str:

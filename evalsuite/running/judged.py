@@ -1,0 +1,97 @@
+"""Runs judged against a baseline: the same prompts' answers in pairs, verdicts as annotations, win rate as a metric."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from types import ModuleType
+from typing import Any
+
+from evalsuite.data import fingerprint
+from evalsuite.errors import InputError
+from evalsuite.judging import Annotation, Case, judge_pairs, one_each, summarise, write_annotations
+from evalsuite.records import Completion, Metric, Progress, Request, user
+from evalsuite.running.engine import Engine, answer
+from evalsuite.store import Run
+from evalsuite.store.runs import read_run, write_json
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A judge ready to work: its name, its module (prompts and parser), and the model that answers."""
+
+    name: str
+    module: ModuleType
+    engine: Engine
+
+    @property
+    def label(self) -> str:
+        """How metrics name it: protocol and model belong to the figure (`pairwise:smollm2`)."""
+        return f"{self.name}:{self.engine.model.name}"
+
+
+def judge_run(judge: Judge, run: Run, baseline: Run, progress: Progress | None = None, limit: int | None = None) -> Run:
+    """Judges a run's open answers against a baseline's and writes annotations and win rates into the run's folder.
+
+    Tasks that declare `judged` are taken; pairs are samples with a text in both runs (the first draw), at most `limit`
+    of each task. Raises InputError where the runs share no such task.
+    """
+    cases = pair_cases(run, baseline, limit)
+    if not cases:
+        raise InputError(f"runs {run.name} and {baseline.name} share no task with open answers to judge")
+
+    def ask(requests: list[Request]) -> list[Completion | None]:
+        return one_each(answer(judge.engine, requests, progress=progress))
+
+    annotations = judge_pairs(cases, judge.module, ask, judge.engine.model.identity)
+    tasks = dict.fromkeys(c.task for c in cases)
+    metrics = [_win_rate(judge, baseline, [a for a in annotations if a.task == task]) for task in tasks]
+    return _store(run, judge, baseline, annotations, metrics)
+
+
+def pair_cases(run: Run, baseline: Run, limit: int | None = None) -> list[Case]:
+    """Cases of two runs: `a` is the run's answer, `b` the baseline's."""
+    theirs_tasks = baseline.manifest["tasks"]
+    judged = [task for task, info in run.manifest["tasks"].items() if info["judged"] and task in theirs_tasks]
+    mine, theirs = _first_answers(run), _first_answers(baseline)
+    cases = []
+    for task in judged:
+        keys = [k for k in mine if k[0] == task and k in theirs]
+        for key in keys[:limit]:
+            question, a = mine[key]
+            b = theirs[key][1]
+            cases.append(Case(key[1], (user(question),), a, b, task=task, model_a=run.name, model_b=baseline.name))
+    return cases
+
+
+def _first_answers(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+    """(task, sample) → (question, first answer) where there is one."""
+    frame = run.samples()
+    frame = frame[(frame["repeat"] == 0) & frame["answer"].notna() & (frame["answer"] != "")]
+    columns: Any = zip(frame["task"], frame["sample"], frame["question"], frame["answer"], strict=True)
+    return {(task, sample): (question, answer) for task, sample, question, answer in columns}
+
+
+def _win_rate(judge: Judge, baseline: Run, annotations: Sequence[Annotation]) -> Metric:
+    summary = summarise(annotations, judge.module.aggregate)
+    interval = summary.win_rate
+    return Metric(
+        task=annotations[0].task,
+        name=f"win_rate[{judge.label} against {baseline.name}]",
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        n=interval.n,
+        missing=sum(summary.missing.values()),
+        interval=interval.method,
+        baselines={"tie": 0.5},
+    )
+
+
+def _store(run: Run, judge: Judge, baseline: Run, annotations: Sequence[Annotation], metrics: Sequence[Metric]) -> Run:
+    name = fingerprint([judge.label, baseline.name])[:8]
+    write_annotations(run.path / f"annotations-{name}.jsonl", annotations)
+    figures = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
+    names = {m.name for m in metrics}
+    figures["metrics"] = [m for m in figures["metrics"] if m["name"] not in names] + [asdict(m) for m in metrics]
+    write_json(run.path / "metrics.json", figures)
+    return read_run(run.path, run.name)
