@@ -106,7 +106,7 @@ def matches(text: str, aliases: Sequence[str]) -> bool:
 
 
 def _occurrences(sentence: Sequence[str], wanted: Sequence[Sequence[str]]) -> list[tuple[int, int]]:
-    """Where the aliases stand, left to right; of two that overlap the longer one."""
+    """Where the aliases stand, left to right; of two that overlap the one that begins first, and is longer."""
     found = [
         (start, start + len(words))
         for words in wanted
@@ -114,10 +114,10 @@ def _occurrences(sentence: Sequence[str], wanted: Sequence[Sequence[str]]) -> li
         if _same(sentence[start : start + len(words)], words)
     ]
     kept: list[tuple[int, int]] = []
-    for span in sorted(set(found), key=lambda s: (s[0] - s[1], s[0])):
-        if not any(span[0] < end and start < span[1] for start, end in kept):
-            kept.append(span)
-    return sorted(kept)
+    for start, end in sorted(set(found), key=lambda span: (span[0], -span[1])):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, end))
+    return kept
 
 
 def _same(found: Sequence[str], words: Sequence[str]) -> bool:
@@ -145,10 +145,9 @@ def _denied(sentence: Sequence[str], start: int, end: int) -> bool:
 
 
 def _hedged(sentence: Sequence[str], start: int, end: int, wanted: Sequence[Sequence[str]]) -> bool:
-    for at, token in enumerate(sentence):
-        if token not in ("or", "/") or (at >= end and _benign(sentence, at)):
-            continue
-        if not (0 <= start - at - 1 <= _WINDOW or 0 <= at - end <= _WINDOW):
+    near = [*range(max(0, start - 1 - _WINDOW), start), *range(end, min(len(sentence), end + 1 + _WINDOW))]
+    for at in near:
+        if sentence[at] not in ("or", "/") or (at >= end and _benign(sentence, at)):
             continue
         other = sentence[at + 1 : at + 2 + _WINDOW] if at >= end else sentence[max(0, at - 1 - _WINDOW) : at]
         if not _occurrences(other, wanted):
