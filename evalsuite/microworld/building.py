@@ -25,6 +25,7 @@ from evalsuite.training.loop import (
     Settings,
     fit,
     language_model_step,
+    quiet,
     reward_step,
     save,
     thread_count,
@@ -93,7 +94,7 @@ def build_sft(job: Job, base: Path, folder: Path) -> None:
     batches = token_batches(draw, rng, batch_tokens=made.batch_tokens, pool=made.pool, pad_id=tok.pad_token_id)
     settings = Settings(made.sft_steps, made.sft_rate, threads=job.threads)
     losses = fit(model, batches, language_model_step, settings, job.progress, job.what("sft"))
-    save(model, tok, folder, lineage(base, "base", "sft", f"microworld {world.name} conversations"),
+    save(model, tok, folder, lineage(job, base, "base", "sft", f"microworld {world.name} conversations"),
          {"measured": {"steps": len(losses), "loss": _tail(losses)}})  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def build_reward(job: Job, sft: Path, folder: Path) -> None:
         drawn = annotators.sample_pairs(policy, tok, world, made.pairs + made.heldout_pairs, seed=world.seed)
         rows = annotators.annotate(drawn, crowd, world, seed=world.seed)
     model, accuracy = train_reward(job, sft, rows[: made.pairs], rows[made.pairs :])
-    lineage_row = lineage(sft, "sft", "reward", f"{made.pairs} pairs of microworld {world.name}, clean labels")
+    lineage_row = lineage(job, sft, "sft", "reward", f"{made.pairs} pairs of microworld {world.name}, clean labels")
     save(model, tok, folder, lineage_row, {"measured": {"pairs": made.pairs, **accuracy}})
 
 
@@ -121,7 +122,8 @@ def train_reward(
 
     made = job.recipe
     tok = load_tokenizer(sft)
-    with torch.random.fork_rng(devices=[]):
+    # The head has no weights in sft's folder, so they are drawn here: from the seed, leaving the caller's draws alone.
+    with torch.random.fork_rng(devices=[]), quiet():
         torch.manual_seed(job.world.seed)
         model = LlamaForSequenceClassification.from_pretrained(sft, num_labels=1, dtype=torch.float32)
     rng = random.Random(f"reward:{job.world.name}")
@@ -162,8 +164,10 @@ def _pair(tok: Any, row: annotators.Row) -> tuple[list[int], list[int]]:
     return ids[0], ids[1]
 
 
-def lineage(parent: Path, name: str, method: str, data: str) -> Lineage:
-    return Lineage(weights_fingerprint(parent), f"microworld:{name}", method, data)
+def lineage(job: Job, parent: Path, name: str, method: str, data: str) -> Lineage:
+    size = "" if job.world.size == "mini" else f"{job.world.size}/"
+    seed = f"@{job.world.seed}" if job.world.seed else ""
+    return Lineage(weights_fingerprint(parent), f"microworld:{size}{name}{seed}", method, data)
 
 
 def _echo(model: Any, tok: Any, job: Job) -> float:

@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from evalsuite.errors import InputError, unknown
-from evalsuite.microworld.recipes import CHECKPOINTS, RECIPES, cache_key
+from evalsuite.errors import InputError
+from evalsuite.microworld.recipes import CHECKPOINTS, RECIPES, cache_key, not_one_of
 from evalsuite.models.fingerprint import cache_folder
 from evalsuite.records import Progress
 
@@ -31,9 +31,9 @@ def parse(rest: str) -> tuple[str, str, int]:
         raise InputError(f"microworld:{rest}: write microworld:[SIZE/]CHECKPOINT[@SEED], such as microworld:nano/sft@1")
     size, checkpoint, seed = match["size"] or "mini", match["checkpoint"], int(match["seed"] or 0)
     if size not in RECIPES:
-        raise unknown("microworld size", size, RECIPES)
+        raise not_one_of("microworld size", size, RECIPES)
     if checkpoint not in CHECKPOINTS:
-        raise unknown("microworld checkpoint", checkpoint, CHECKPOINTS)
+        raise not_one_of("microworld checkpoint", checkpoint, CHECKPOINTS)
     return size, checkpoint, seed
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from evalsuite.microworld import tokenizer
 from evalsuite.microworld.recipes import Recipe
+from evalsuite.training.loop import quiet
 
 
 def new_model(made: Recipe, tok: Any, seed: int) -> Any:
@@ -35,7 +36,9 @@ def load(folder: Path) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), load_tokenizer(folder)
+    with quiet():
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    return model.eval(), load_tokenizer(folder)
 
 
 def load_tokenizer(folder: Path) -> Any:

@@ -169,7 +169,7 @@ def check(constraint: Constraint, text: str, world: World) -> bool:
         case "quote":
             return len(text) > 2 and text[0] in '"“' and text[-1] in '"”'
         case "ps":
-            return bool(re.search(r"\n\s*P\.?\s?S\.?[\s:]*\S[^\n]*$", text))
+            return bool(re.search(r"\n\s*P\.?\s?S\b\.?[\s:]*\w[^\n]*$", text))
     raise ValueError(f"no constraint is called {constraint.kind!r}")
 
 

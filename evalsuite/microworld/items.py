@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.data import read_rows
-from evalsuite.errors import InputError, unknown
+from evalsuite.errors import InputError
 from evalsuite.microworld import dialogue
 from evalsuite.microworld.features import features, gold_reward
 from evalsuite.microworld.instructions import (
-    BULLETS,
     HELD_BULLETS,
     HELD_SENTENCES,
-    SENTENCES,
     Constraint,
     Instruction,
     check,
@@ -31,6 +29,7 @@ from evalsuite.microworld.instructions import (
     instruction,
     write,
 )
+from evalsuite.microworld.recipes import not_one_of
 from evalsuite.microworld.text import arithmetic, state
 from evalsuite.microworld.words import ABSTENTIONS, HELD_KEYWORDS
 from evalsuite.microworld.world import STRATA, Entity, World, accepted, claims, world_named
@@ -51,9 +50,9 @@ SUBSETS: Mapping[str, tuple[str, ...]] = {
 def items(kind: str, subset: str, world: World, n: int = N) -> Rows:
     """`n` rows of a kind and subset (fewer where the world has fewer facts); the same for the same world."""
     if kind not in SUBSETS:
-        raise unknown("microworld item", kind, SUBSETS)
+        raise not_one_of("microworld item", kind, SUBSETS)
     if subset not in SUBSETS[kind]:
-        raise unknown("subset", subset, SUBSETS[kind])
+        raise not_one_of("subset", subset, SUBSETS[kind])
     rng = random.Random(f"items:{kind}:{subset}:{world.name}")
     makers: dict[str, Callable[[str, World, random.Random, int], Rows]] = {
         "facts": _facts,
@@ -275,6 +274,3 @@ def all_items(world: World, n: int = N) -> dict[str, Rows]:
         kind: [{**row, "subset": subset} for subset in subsets for row in items(kind, subset, world, n)]
         for kind, subsets in SUBSETS.items()
     }
-
-
-__all__ = ["BULLETS", "SENTENCES", "all_items", "items", "load_items", "read_fact", "read_instruction", "read_number"]

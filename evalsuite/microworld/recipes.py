@@ -3,12 +3,12 @@
 Batches of 1,024 tokens, not 2,048: at equal tokens the larger batch left frequent facts at 0.46 recall instead of 1.00.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
 from evalsuite.data import fingerprint
-from evalsuite.errors import unknown
+from evalsuite.errors import InputError
 
 GENERATOR = 1
 """Rises whenever the same seed would give another world, other text, or another tokenizer: the cache's key holds it."""
@@ -47,8 +47,13 @@ CHECKPOINTS = ("base", "sft", "reward")
 
 def recipe(size: str) -> Recipe:
     if size not in RECIPES:
-        raise unknown("microworld size", size, RECIPES)
+        raise not_one_of("microworld size", size, RECIPES)
     return RECIPES[size]
+
+
+def not_one_of(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """The error for a name out of a short list: it shows the whole list."""
+    return InputError(f"unknown {kind} '{name}' (there are: {', '.join(known)})")
 
 
 def cache_key(size: str, seed: int) -> str:

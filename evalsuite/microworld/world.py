@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Literal
 
-from evalsuite.errors import unknown
+from evalsuite.errors import InputError
 from evalsuite.microworld import words
 from evalsuite.microworld.words import ALIASES, PERSON_RELATIONS, TOWN_RELATIONS, Relation
 
@@ -115,7 +115,7 @@ def accepted(value: str) -> tuple[str, ...]:
 def build(size: str = "mini", seed: int = 0) -> World:
     """The world of a size and a seed. Raises InputError for a size that does not exist."""
     if size not in SIZES:
-        raise unknown("microworld size", size, SIZES)
+        raise InputError(f"unknown microworld '{size}' (there are: {', '.join(SIZES)}; with a seed: mini@1)")
     n_people, n_towns = SIZES[size]
     rng = random.Random(seed)
     lasts = [head + tail for head in words.LAST_HEADS for tail in words.LAST_TAILS]
@@ -149,7 +149,7 @@ def world_named(name: str) -> World:
     """The world of a word such as "mini", "nano" or "nano@1"."""
     size, _, seed = name.partition("@")
     if seed and not seed.isdigit():
-        raise unknown("microworld seed", seed, ["0", "1", "2"])
+        raise InputError(f"microworld '{name}': after @ stands a seed, a whole number such as 1")
     return build(size, int(seed or 0))
 
 

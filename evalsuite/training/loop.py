@@ -137,11 +137,28 @@ def thread_count(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps transformers' bars and notes off the terminal for a block: our own progress is shown there."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def save(model: Any, tokenizer: Any, folder: Path, lineage: Lineage, extra: Mapping[str, Any] | None = None) -> None:
     """Writes config, safetensors, tokenizer and `lineage.json`; each item of `extra` becomes a JSON file."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(folder, safe_serialization=True)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     for name, value in {"lineage": asdict(lineage), **(extra or {})}.items():
         (folder / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
