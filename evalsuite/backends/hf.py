@@ -72,7 +72,7 @@ class HFBackend:
     def reward(self, units: Sequence[Unit]) -> list[Completion]:
         """Rewards of each unit's whole conversation: {"reward": x}, or one number for each label of the head."""
         self._check("reward")
-        rows = [self._renderer.conversation_ids(unit.messages) for unit in units]
+        rows = [unit.prompt_ids or self._renderer.conversation_ids(unit.messages) for unit in units]
         found: list[Completion | None] = [None] * len(units)
         for batch in self._batches({i: len(row) for i, row in enumerate(rows)}, self._budget):
             for place, answer in zip(batch, self._judge([rows[i] for i in batch]), strict=True):

@@ -1,7 +1,9 @@
 """Messages → text → token ids, once, by rules that every local engine shares.
 
 * **Template.** `auto`: the checkpoint's chat template where it has one, raw text otherwise; `raw`; or a Jinja file.
-* **Raw text.** The messages' contents joined by blank lines, system text first; a single user message is its text.
+* **Raw text.** The messages' contents joined by blank lines; a single user message is its text.
+* **System prompt.** The plan puts it in front of the messages. Where a template refuses a system message, or drops it
+  without a word, it joins the first user turn.
 * **BOS.** The tokenizer's own rule says which ids stand before a text; they stand there exactly once, whether the
   template writes them too or not. Nothing (no EOS, no [SEP]) is put after a text.
 * **Prefill.** A trailing assistant message is continued, not closed.
@@ -29,7 +31,6 @@ class Renderer:
 
     def __init__(self, tokens: Tokens, options: ModelOptions = ModelOptions()) -> None:  # noqa: B008
         self.tokens = tokens
-        self.system = options.system
         own = tokens.chat_template
         if options.template == "auto":
             self.template: str | None = own
@@ -104,16 +105,10 @@ class Renderer:
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _turns(self, messages: Sequence[Message]) -> list[tuple[str, str]]:
-        """Messages as (role, text), with the user's system prompt in front, where the template can show it."""
-        turns = [(message["role"], text_of(message)) for message in messages]
-        if not turns:
+        """Messages as (role, text). The user's system prompt stands among them already: the plan puts it there."""
+        if not messages:
             raise InputError("a request without messages cannot be rendered")
-        if self.system:
-            if turns[0][0] == "system":
-                turns[0] = ("system", f"{self.system}\n\n{turns[0][1]}")
-            else:
-                turns.insert(0, ("system", self.system))
-        return turns
+        return [(message["role"], text_of(message)) for message in messages]
 
     def _apply(self, turns: Sequence[tuple[str, str]], prompt: bool) -> str:
         if turns[0][0] == "system" and not self._shows_system:
@@ -128,7 +123,7 @@ class Renderer:
 
     @cached_property
     def _shows_system(self) -> bool:
-        """Some templates refuse a system message and some drop it silently; for both it joins the first user turn."""
+        """Whether the template writes a system message. (Some raise, and some leave it out silently.)"""
         try:
             shown = self.tokens.apply_template(self.template or "", [("system", HERE), ("user", "x")], True)
         except (ValueError, TypeError, KeyError):

@@ -80,9 +80,12 @@ def test_auto_raw_and_file(tmp_path: Path) -> None:
 
 
 def test_raw_text_is_the_contents_joined() -> None:
-    raw = Renderer(tokens_of(), ModelOptions(template="raw", system="Be brief."))
+    raw = Renderer(tokens_of(), ModelOptions(template="raw"))
     assert Renderer(tokens_of()).render([user("Q: a?\nA:")], raw=True) == "Q: a?\nA:"
-    assert raw.render([user("one"), assistant("two"), user("three")]) == "Be brief.\n\none\n\ntwo\n\nthree"
+    assert (
+        raw.render([system("Be brief."), user("one"), assistant("two"), user("three")])
+        == "Be brief.\n\none\n\ntwo\n\nthree"
+    )
 
 
 def test_prefill_is_continued_not_closed() -> None:
@@ -98,10 +101,18 @@ def test_a_system_prompt_reaches_templates_without_one(refuses: bool) -> None:
     template = TEMPLATE.replace("<|{{ m.role", "{% if m.role == 'system' %}" + deny + "{% else %}<|{{ m.role").replace(
         "<|end|>\n", "<|end|>\n{% endif %}"
     )
-    text = Renderer(Tokens(tokenizer(template=template)), ModelOptions(system="Be brief.")).render([user("Hi")])
-    assert text == "<|user|>\nBe brief.\n\nHi<|end|>\n<|assistant|>\n"
-    shown = Renderer(tokens_of(), ModelOptions(system="Be brief.")).render([system("Or not."), user("Hi")])
-    assert shown.startswith("<|system|>\nBe brief.\n\nOr not.<|end|>\n<|user|>")
+    folded = Renderer(Tokens(tokenizer(template=template)))
+    conversation = [system("Be brief."), user("Hi")]
+    assert folded.render(conversation) == "<|user|>\nBe brief.\n\nHi<|end|>\n<|assistant|>\n"
+    assert folded.render([*conversation, assistant("Oh")]).endswith("Hi<|end|>\n<|assistant|>\nOh")
+    assert Renderer(tokens_of()).render(conversation).startswith("<|system|>\nBe brief.<|end|>\n<|user|>\nHi")
+
+
+def test_a_system_prompt_is_written_once(tmp_path: Path) -> None:
+    """The plan puts --system in front of the messages; rendering does not put it there again."""
+    made = renderer(resolve(str(build(tmp_path / "tiny")), ModelOptions(system="Be brief.")))
+    assert made is not None
+    assert made.render([system("Be brief."), user("Hi")]).count("Be brief.") == 1
 
 
 def test_a_refused_conversation_is_one_line() -> None:
