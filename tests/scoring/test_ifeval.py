@@ -45,6 +45,8 @@ def arguments(kind, **changes):
     [
         ("words", {"num_words": 4}, "One two, three-four.", True),
         ("words", {"num_words": 4, "relation": "less than"}, "One two, three-four.", False),
+        ("words", {"num_words": 4, "relation": "at most"}, "One two, three-four.", True),
+        ("words", {"num_words": 4, "relation": "at most"}, "One two, three-four, five.", False),
         ("sentences", {"num_sentences": 2}, "Dr. Smith came. He left.", True),
         ("sentences", {"num_sentences": 3}, "Dr. Smith came. He left.", False),
         ("sentences", {"num_sentences": 2}, "no stop\nno end", False),  # a line break ends nothing
@@ -126,7 +128,7 @@ def test_all_kinds_are_there_and_fail_on_nothing():
         ("punctuation:no_commas", {}, r"nearest: punctuation:no_comma"),
         ("length_constraints:number_words", {"num_words": 3}, "needs 'relation'"),
         ("length_constraints:number_words", {"num_words": 3, "relation": None}, "needs 'relation'"),
-        ("length_constraints:number_words", {"num_words": 3, "relation": "at most"}, "'less than' or 'at least'"),
+        ("length_constraints:number_words", {"num_words": 3, "relation": "over"}, "'less than', 'at least' or"),
         ("length_constraints:number_words", {"num_words": "3", "relation": "at least"}, "a whole number"),
         ("punctuation:no_comma", {"letter": "a"}, "takes no 'letter'"),
         ("keywords:existence", {"keywords": "word"}, "a list of words"),

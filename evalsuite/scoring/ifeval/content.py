@@ -12,7 +12,10 @@ from evalsuite.scoring.ifeval.counting import count_capital_tokens, count_senten
 
 
 def compare(count: int, relation: str, bound: int) -> bool:
-    return count < bound if relation == "less than" else count >= bound
+    """`at most` is no relation of the official checkers; repaired copies of the data use it."""
+    if relation == "at least":
+        return count >= bound
+    return count < bound + (relation == "at most")
 
 
 def keywords_exist(response: str, keywords: Sequence[str]) -> bool:

@@ -36,8 +36,8 @@ def _text(value: Any) -> str:
 
 
 def _relation(value: Any) -> str:
-    if value not in ("less than", "at least"):
-        raise ValueError("'less than' or 'at least'")
+    if value not in ("less than", "at least", "at most"):
+        raise ValueError("'less than', 'at least' or 'at most'")
     return str(value)
 
 

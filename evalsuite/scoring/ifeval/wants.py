@@ -55,7 +55,9 @@ def gather(instructions: Sequence[tuple[str, dict[str, Any]]]) -> Wants:
 
 def narrowed(bounds: tuple[int, int], relation: str, number: int) -> tuple[int, int]:
     low, high = bounds
-    return (low, min(high, number - 1)) if relation == "less than" else (max(low, number), high)
+    if relation == "at least":
+        return (max(low, number), high)
+    return (low, min(high, number - (relation == "less than")))
 
 
 def _set(name: str, source: str | None = None) -> Callable[[Wants, dict[str, Any]], None]:
@@ -77,7 +79,7 @@ def _forbidden(wants: Wants, values: dict[str, Any]) -> None:
 
 def _frequency(wants: Wants, values: dict[str, Any]) -> None:
     keyword = values["keyword"].strip()
-    if values["relation"] == "less than":
+    if values["relation"] != "at least":
         wants.avoid.append(keyword)
     else:
         found = sum(len(re.findall(keyword, word, re.IGNORECASE)) for word in wants.must)
@@ -86,7 +88,7 @@ def _frequency(wants: Wants, values: dict[str, Any]) -> None:
 
 def _letters(wants: Wants, values: dict[str, Any]) -> None:
     letter = values["letter"].lower()
-    if values["let_relation"] == "less than":
+    if values["let_relation"] != "at least":
         wants.avoid_letters += letter
     else:
         word = WITH_LETTER.get(letter, letter)

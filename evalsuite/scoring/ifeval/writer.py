@@ -17,7 +17,7 @@ from evalsuite.scoring.ifeval.rules import bind
 from evalsuite.scoring.ifeval.wants import Wants, gather
 
 Instruction = tuple[str, dict[str, Any]]
-FLIPPED = {"less than": "at least", "at least": "less than"}
+FLIPPED = {"less than": "at least", "at most": "at least", "at least": "less than"}
 ROUNDS = 8  # corrections of length before another text is tried
 LONGER = (0, 60, 600)
 
@@ -39,20 +39,6 @@ def near_miss(instruction_ids: Sequence[str], kwargs_list: Sequence[Mapping[str,
         if 1 < broken < fewest:
             best, fewest = text, broken
     return best
-
-
-def satisfiable(instruction_ids: Sequence[str], kwargs_list: Sequence[Mapping[str, Any]]) -> bool:
-    """False where the prompt must be repeated and already breaks what another instruction forbids (five of the
-    benchmark's 541 prompts): no response can follow all of those strictly."""
-    wanted = [(kind, bind(kind, kwargs)) for kind, kwargs in zip(instruction_ids, kwargs_list, strict=True)]
-    repeated = [values["prompt_to_repeat"] for _, (_, values) in wanted if "prompt_to_repeat" in values]
-    forbidding = [(rule, values) for kind, (rule, values) in wanted if _forbids(kind, values)]
-    return all(rule(text, **values) for text in repeated for rule, values in forbidding)
-
-
-def _forbids(kind: str, values: dict[str, Any]) -> bool:
-    """Whether text that breaks this instruction breaks it whatever follows."""
-    return kind in ("punctuation:no_comma", "keywords:forbidden_words") or "less than" in values.values()
 
 
 def _write(instructions: Sequence[Instruction]) -> str:

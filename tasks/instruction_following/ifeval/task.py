@@ -13,6 +13,8 @@ TASK = {
     "version": 1,
     "primary": "prompt_strict",
     "public": "ifeval",
+    # They ask to repeat a prompt that itself has the comma or the word that must not occur.
+    "unsatisfiable": ("1627", "3369", "3371", "3718", "374"),
     "data": ["IFEval input_data.jsonl (Apache-2.0; google-research/instruction_following_eval, or google/IFEval)"],
 }
 
@@ -30,8 +32,11 @@ def _sample(row: dict[str, Any]) -> Sample:
     for name in ("key", "prompt", "instruction_id_list", "kwargs"):
         if row.get(name) is None:
             raise InputError(f"needs '{name}'")
-    kinds, kwargs = list(row["instruction_id_list"]), [dict(values) for values in row["kwargs"]]
-    if not kinds or len(kinds) != len(kwargs):
+    kinds, kwargs = row["instruction_id_list"], row["kwargs"]
+    for name, values, kind in (("instruction_id_list", kinds, str), ("kwargs", kwargs, dict)):
+        if not isinstance(values, list) or not values or not all(isinstance(value, kind) for value in values):
+            raise InputError(f"'{name}' must be a list of {'names' if kind is str else 'objects'}")
+    if len(kinds) != len(kwargs):
         raise InputError(f"'kwargs' has {len(kwargs)} entries for {len(kinds)} in 'instruction_id_list'; one for each")
     target = [
         {"kind": kind, "kwargs": ifeval.bind(kind, values)[1]} for kind, values in zip(kinds, kwargs, strict=True)
@@ -40,7 +45,7 @@ def _sample(row: dict[str, Any]) -> Sample:
         id=str(row["key"]),
         messages=(user(row["prompt"]),),
         target=target,
-        metadata={"instructions": kinds, "satisfiable": writer.satisfiable(kinds, kwargs)},
+        metadata={"instructions": kinds},
     )
 
 
