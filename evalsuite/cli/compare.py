@@ -116,7 +116,7 @@ def run_gate(args: argparse.Namespace) -> int:
         d = r.difference
         difference = interval_text(d.value, d.low, d.high, d.unit, sign=True)
         mark = "[green]pass[/]" if r.passed else "[red]FAIL[/]"
-        console.print(mark, Text(f"{d.task} {d.metric}: {difference}, n={d.n}; worst case {_worst(r.bound, d.unit)}"))
+        console.print(mark, Text(f"{d.task} {d.metric}: {difference}, n={d.n}; {_worst(r.bound, d.unit)}"))
     for task in skipped:
         common.say(f"not gated: {task} (its headline metric is a corpus figure)")
     verdict = "no task has lost" if passed else "it is not shown that no task has lost"
@@ -129,7 +129,10 @@ def run_gate(args: argparse.Namespace) -> int:
 def _worst(bound: float | None, unit: str) -> str:
     from evalsuite.reporting.numbers import value_text
 
-    return "unknown (too few samples)" if bound is None else value_text(bound, unit, sign=True)
+    if bound is None:
+        return "too few samples to say how much may be lost"
+    size = value_text(abs(bound), unit, sign=True).lstrip("+")
+    return f"at worst {size} lost" if bound < 0 else f"at least {size} gained"
 
 
 def _open(args: argparse.Namespace, names: list[str]) -> "list[Run]":

@@ -167,12 +167,14 @@ def _difference(blank: Difference, rows: "pd.DataFrame", seed: int) -> Differenc
     a, b = (_numbers(rows, f"score.{blank.metric}{side}") for side in ("", "|b"))
     wa, wb = (np.nan_to_num(_numbers(rows, f"weight.{blank.metric}{side}"), nan=1.0) for side in ("", "|b"))
     keep = np.isfinite(a) & np.isfinite(b)
-    missing = int((~keep).sum())
+    # A row whose score is absent without a reason on both sides is one that the metric does not concern.
+    concerned = keep | _given(rows, blank.metric)
+    missing = int((concerned & ~keep).sum())
     a, b, wa, wb = a[keep], b[keep], wa[keep], wb[keep]
     ids = rows["sample"].astype(str).to_numpy()[keep].tolist()
     notes = list(blank.notes)
     if missing:
-        notes.append(f"{missing} of {len(keep)} shared rows have no score on one side and are left out")
+        notes.append(f"{missing} of {int(concerned.sum())} shared rows have no score on one side and are left out")
     if not wa.sum() or not wb.sum():
         reason = "no shared sample has a score on both sides"
         return replace(blank, missing=missing, verdict="unknown", notes=(*notes, reason))
@@ -182,8 +184,8 @@ def _difference(blank: Difference, rows: "pd.DataFrame", seed: int) -> Differenc
         blank,
         n=result.n,
         missing=missing,
-        run=mean_interval(a, wa, ids),
-        baseline=mean_interval(b, wb, ids),
+        run=mean_interval(a, wa, ids, bounded=blank.unit == "share"),
+        baseline=mean_interval(b, wb, ids, bounded=blank.unit == "share"),
         value=result.value,
         low=result.low,
         high=result.high,
@@ -204,6 +206,14 @@ def _numbers(rows: "pd.DataFrame", column: str) -> Any:
     if column not in rows:
         return np.full(len(rows), np.nan)
     return pd.to_numeric(rows[column], errors="coerce").to_numpy(dtype=float)
+
+
+def _given(rows: "pd.DataFrame", metric: str) -> Any:
+    """Rows that on either side have a score, or a reason for having none."""
+    import numpy as np
+
+    columns = [f"{kind}.{metric}{side}" for kind in ("score", "reason") for side in ("", "|b")]
+    return np.logical_or.reduce([rows[c].notna().to_numpy() for c in columns if c in rows])
 
 
 def _flips(ids: list[str], a: Any, b: Any, lower_is_better: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -49,7 +49,10 @@ def forest(runs: Sequence[Run], tasks: Sequence[str], unit: str) -> dict[str, An
     layout = _layout(keys, height, axis, lower)
     names = ", ".join(runs[i].name for i in present)
     alt = f"Forest plot of {len(keys)} metrics with 95% intervals for {names}; the same figures stand in the tables."
-    return {"data": [t for t in [*baselines, *data] if t], "layout": layout, "alt": alt}
+    traces = [*baselines, *data]
+    if len(traces) == 1:
+        layout |= {"showlegend": False, "height": layout["height"] - 26, "margin": {**layout["margin"], "t": 14}}
+    return {"data": traces, "layout": layout, "alt": alt}
 
 
 def difference_forest(differences: Sequence[Difference], run: str, baseline: str) -> dict[str, Any] | None:
@@ -170,6 +173,7 @@ def _layout(
         },
         "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "xanchor": "left"},
         "hovermode": "closest",
+        "showlegend": True,
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evalsuite.reporting.numbers import value_text
+from evalsuite.reporting.numbers import MISSING, value_text
 from evalsuite.reporting.tables import lower_is_better
 from evalsuite.store import Run
 
@@ -14,7 +14,7 @@ SHOWN = 50  # samples of a task on the page
 CHANGED, RIGHT = 20, 5  # of these, at least so many that changed between runs, and that all got right
 ATTEMPTS = 3  # repeats shown of a sample
 TEXT = 3000  # characters shown of one text
-Mark = Literal["right", "wrong", "part", "none"]
+Mark = Literal["right", "wrong", "part", "none", "other"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +27,13 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One repeat of one run: its answer and its headline score. `other` holds what was not an answer
-    (log-probabilities, further requests) as (key, text)."""
+    """One repeat of one run: its answer, its headline score, and its further scores as text. `other` holds what was not
+    an answer (log-probabilities, further requests) as (key, text). Mark "other": the headline metric does not concern
+    this sample."""
 
     mark: Mark
     score: str
+    further: str
     answer: Text | None
     reasoning: Text | None
     read: str | None
@@ -93,6 +95,8 @@ def _judge(rows: Mapping[int, list[dict[str, Any]]], metric: str, lower: bool, u
     """(kind, rank) of a sample; a low rank comes first."""
     means: list[float] = []
     binary = unit == "share"
+    if not any(given(row, metric) for attempts in rows.values() for row in attempts):
+        return "scored", math.inf
     for attempts in rows.values():
         values = [v for row in attempts if (v := number(row.get(f"score.{metric}"))) is not None]
         if not values:
@@ -152,8 +156,10 @@ def _attempt(row: Mapping[str, Any], metric: str, lower: bool, unit: str) -> Att
     value = number(row.get(f"score.{metric}"))
     details = _json(row.get(f"details.{metric}")) or {}
     mark: Mark = "part"
-    if value is None:
-        mark, score = "none", f"no score: {row.get(f'reason.{metric}') or 'not given'}"
+    if value is None and not given(row, metric):
+        mark, score = "other", MISSING
+    elif value is None:
+        mark, score = "none", f"no score: {row[f'reason.{metric}']}"
     else:
         score = f"{value:.3g}" if unit == "share" else value_text(value, unit)
         if unit == "share" and value in (0.0, 1.0):
@@ -164,6 +170,7 @@ def _attempt(row: Mapping[str, Any], metric: str, lower: bool, unit: str) -> Att
     return Attempt(
         mark=mark,
         score=score,
+        further=", ".join(_further(row, metric)),
         answer=cut(answer) if isinstance(answer, str) else None,
         reasoning=cut(reasoning) if isinstance(reasoning, str) and reasoning else None,
         read=None if read is None or read == answer else plain(read)[:300],
@@ -171,6 +178,16 @@ def _attempt(row: Mapping[str, Any], metric: str, lower: bool, unit: str) -> Att
         tokens=None if tokens is None else int(tokens),
         other=_other(row, answer),
     )
+
+
+def given(row: Mapping[str, Any], metric: str) -> bool:
+    """Whether a row has a score of this name, or a reason for having none."""
+    return number(row.get(f"score.{metric}")) is not None or isinstance(row.get(f"reason.{metric}"), str)
+
+
+def _further(row: Mapping[str, Any], metric: str) -> list[str]:
+    names = [key.removeprefix("score.") for key in row if key.startswith("score.") and key != f"score.{metric}"]
+    return [f"{name} {value:.3g}" for name in names if (value := number(row[f"score.{name}"])) is not None]
 
 
 def _other(row: Mapping[str, Any], answer: Any) -> list[tuple[str, Text]]:

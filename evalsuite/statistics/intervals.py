@@ -68,7 +68,8 @@ def mean_interval(
     """Interval of Σ wv / Σ w over rows; rows of one cluster (sample) may depend on each other.
 
     values, weights, clusters: length R. `bounded` says that every value lies in [0, 1] by its meaning, so that values
-    between the ends (ties) also get a Wilson interval at the effective sample size, which stays inside [0, 1].
+    between the ends (ties, shares of a sample's checks) also get a Wilson interval at the effective sample size: as
+    wide as the t interval in the middle, never outside [0, 1] near the ends.
     Sources: linearised ratio variance, Cochran, Sampling Techniques (1977), 6.4; effective size with t correction,
     Korn & Graubard, Survey Methodology 24 (1998); Wilson on it, Dean & Pagano, JSSAM 3 (2015).
     Raises ValueError where lengths differ, a number is not finite, or a weight is negative.
@@ -83,7 +84,7 @@ def mean_interval(
         return Interval(value, *wilson(float(v.sum()), groups, level), groups, "wilson")
     variance = _variance(v, w, ids, groups)
     if share or bounded:
-        return _effective_wilson(value, variance, rows=len(v), groups=groups, level=level)
+        return _effective_wilson(value, variance, groups, level, most=len(v) if share else None)
     if groups < 2:
         return Interval(value, None, None, groups, "none")
     half = t_quantile(groups - 1, level) * variance**0.5
@@ -205,9 +206,9 @@ def t_quantile(df: int, level: float) -> float:
     return float(t.ppf(0.5 + level / 2, df))
 
 
-def _effective_wilson(value: float, variance: float, rows: int, groups: int, level: float) -> Interval:
-    """Wilson at n* = p(1-p) / variance, reduced for the few degrees of freedom that the variance has. Between the
-    number of rows (no dependence can add information) and, where nothing varies, the number of clusters."""
+def _effective_wilson(value: float, variance: float, groups: int, level: float, most: int | None) -> Interval:
+    """Wilson at n* = p(1-p) / variance, reduced for the few degrees of freedom that the variance has; at most `most`
+    (of yes-or-no rows, none can say more than one independent row), and the number of clusters where nothing varies."""
     from scipy.stats import norm
 
     spread = value * (1 - value)
@@ -215,6 +216,7 @@ def _effective_wilson(value: float, variance: float, rows: int, groups: int, lev
         effective = float(groups)
     else:
         shrink = (float(norm.ppf(0.5 + level / 2)) / t_quantile(groups - 1, level)) ** 2
-        effective = min(spread / variance * shrink, float(rows))
+        effective = spread / variance * shrink
+        effective = effective if most is None else min(effective, float(most))
     low, high = wilson(min(max(value, 0.0), 1.0) * effective, effective, level)
     return Interval(value, low, high, groups, "wilson_effective")

@@ -57,6 +57,14 @@ def test_missing_scores_are_left_out_and_counted(make_run):
     assert d.notes == ("2 of 4 shared rows have no score on one side and are left out",)
 
 
+def test_samples_that_a_metric_does_not_concern_are_not_missing(make_run):
+    """A control item has no value and no reason in the metric of the others."""
+    text = {"text": lambda task, i: {"score.acc": None, "reason.acc": None} if i > 1 else {}}
+    base, child = (make_run(n, {"facts": {"acc": [0, 1, 0, 0]}}, **text) for n in ("base", "sft"))
+    (d,) = paired(child, base)
+    assert (d.n, d.missing, d.notes) == (2, 0, ())
+
+
 def test_without_any_shared_score_nothing_is_said(make_run):
     base, child = make_run("base", {"facts": {"acc": [None, 1]}}), make_run("sft", {"facts": {"acc": [1, None]}})
     (d,) = paired(child, base)

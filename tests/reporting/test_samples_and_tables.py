@@ -58,6 +58,14 @@ def test_places_are_kept_for_changed_and_right_ones(make_run):
     assert found.counts == {"wrong": 100, "changed": 30, "right": 30}
 
 
+def test_samples_that_the_headline_does_not_concern_come_last_with_their_own_scores(make_run):
+    text = {"text": lambda t, i: {"score.acc": None, "reason.acc": None} if i == 0 else {"score.extra": None}}
+    found = _samples([make_run("a", {"facts": {"acc": [1, 0, 1], "extra": [0.25, 1, 1]}}, **text)])
+    assert [(i.id, i.kind) for i in found.items] == [("s1", "wrong"), ("s2", "right"), ("s0", "scored")]
+    attempt = found.items[-1].cells[0].attempts[0]
+    assert (attempt.mark, attempt.further) == ("other", "extra 0.25")
+
+
 def test_lower_is_better_turns_right_and_wrong(make_run):
     run = make_run("a", {"facts": {"fabricated": [1, 0]}}, tasks={"facts": {"lower_is_better": ["fabricated"]}})
     found = _samples([run])

@@ -125,6 +125,16 @@ def test_a_win_rate_stays_inside_and_turns_over_with_the_sides(preferences):
     assert (swapped.low, swapped.high) == pytest.approx((1 - interval.high, 1 - interval.low), abs=1e-9)
 
 
+def test_a_bounded_mean_agrees_with_t_in_the_middle_and_stays_inside_at_the_end():
+    rng = np.random.default_rng(9)
+    middle = rng.uniform(0.45, 0.55, size=80)
+    plain, bounded = mean_interval(middle), mean_interval(middle, bounded=True)
+    assert (bounded.low, bounded.high) == pytest.approx((plain.low, plain.high), abs=1e-3)
+    end = mean_interval([1.0] * 8 + [0.2, 0.9], bounded=True)
+    assert end.high < 1
+    assert mean_interval([1.0] * 8 + [0.2, 0.9]).high > 1
+
+
 def test_ties_narrow_a_win_rate():
     tied, split = win_rate([0.5] * 20), win_rate([0.0, 1.0] * 10)
     assert tied.value == split.value == 0.5
