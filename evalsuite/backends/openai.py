@@ -130,11 +130,11 @@ class OpenAIBackend:
         try:
             answer = await self._ask(lambda: wire.score_body(unit, self._dialect))
             try:
-                return wire.from_score(answer, unit.prompt, unit.continuation)
+                return wire.from_score(answer, unit.prompt, unit.continuation, None, self._dialect.echo_tokens)
             except wire.Unaligned:
                 bare = replace(unit, continuation="")
                 alone = await self._ask(lambda: wire.score_body(bare, self._dialect))
-                return wire.from_score(answer, unit.prompt, unit.continuation, alone)
+                return wire.from_score(answer, unit.prompt, unit.continuation, alone, self._dialect.echo_tokens)
         except (Fault, ValueError) as error:
             if isinstance(error, Fault) and (error.transient or error.reason):
                 raise

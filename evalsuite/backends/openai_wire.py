@@ -154,20 +154,24 @@ class Unaligned(ValueError):
 
 
 def from_score(
-    answer: Mapping[str, Any], prompt: str, continuation: str, alone: Mapping[str, Any] | None = None
+    answer: Mapping[str, Any],
+    prompt: str,
+    continuation: str,
+    alone: Mapping[str, Any] | None = None,
+    generated: int = 0,
 ) -> Completion:
-    """Log-probabilities of the continuation's tokens out of an echoed text.
+    """Log-probabilities of the continuation's tokens out of an echoed text. `generated` tokens may follow it.
 
     The boundary is counted in characters from the end of the echo, because a BOS that the server writes in front moves
     every offset; or, where `alone` is given (the echo of the prompt by itself), it is the end of the two echoes' common
     tokens. A token that spans the boundary belongs to the continuation. Raises Unaligned where `alone` is needed, and
     ValueError where the server did not echo.
     """
-    tokens, values, tops = _echoed(answer)
+    tokens, values, tops = _echoed(answer, generated)
     if alone is None:
         first = _boundary(tokens, prompt, continuation)
     else:
-        shorter = _echoed(alone)[0]
+        shorter = _echoed(alone, generated)[0]
         first = next((i for i, (x, y) in enumerate(zip(tokens, shorter, strict=False)) if x != y), len(shorter))
     if any(value is None for value in values[first:]):
         raise ValueError("the continuation begins at the first token, which has no log-probability (empty context)")
@@ -178,7 +182,7 @@ def from_score(
     return _completion(answer, text=continuation, logprobs=found, greedy=greedy, tokens=len(found))
 
 
-def _echoed(answer: Mapping[str, Any]) -> tuple[list[str], list[Any], list[Any]]:
+def _echoed(answer: Mapping[str, Any], generated: int) -> tuple[list[str], list[Any], list[Any]]:
     """Tokens of the echoed text, their log-probabilities and tables, without what was generated after it."""
     steps = answer["choices"][0].get("logprobs") or {}
     tokens, values = list(steps.get("tokens") or []), list(steps.get("token_logprobs") or [])
@@ -188,7 +192,9 @@ def _echoed(answer: Mapping[str, Any]) -> tuple[list[str], list[Any], list[Any]]
     # Only a text's first token has no log-probability: an answer without such a one did not echo.
     if values[0] is not None:
         raise ValueError("the server did not echo the prompt")
-    end = len(tokens) - int((answer.get("usage") or {}).get("completion_tokens") or 0)
+    # Servers count the tokens that follow differently (one is reported where none was wanted), the prompt's alike.
+    counted = int((answer.get("usage") or {}).get("prompt_tokens") or 0)
+    end = counted if 0 <= len(tokens) - counted <= generated else len(tokens) - generated
     return tokens[:end], values[:end], tops[:end]
 
 

@@ -73,7 +73,7 @@ def _read(row: Mapping[str, Any]) -> Iterator[Response]:
     """The answers of one row; nothing where no shape fits."""
     identity = next((str(row[k]) for k in IDS if row.get(k) is not None), None)
     model = next((str(row[k]) for k in NAMES if isinstance(row.get(k), str)), None)
-    prompts = _prompts(row)
+    prompts = prompts_of(row)
     if isinstance(row.get("choices"), list):
         for choice in row["choices"]:
             yield from _dialogue(choice, identity, prompts, model)
@@ -100,7 +100,7 @@ def _dialogue(choice: Mapping[str, Any], identity: str | None, prompts: Key, mod
         yield Response(_text(turn), identity, prompts[:number], model, turn=number)
 
 
-def _prompts(row: Mapping[str, Any]) -> Key:
+def prompts_of(row: Mapping[str, Any]) -> Key:
     """The user's turns of a row. AlpacaFarm's `input` belongs to the instruction."""
     if isinstance(row.get("messages"), list):
         return _user_turns(row["messages"])

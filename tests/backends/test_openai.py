@@ -206,6 +206,30 @@ def test_log_likelihoods_equal_a_plain_computation(server: Server, folder: Path)
         assert answer.greedy == best
 
 
+def test_a_server_that_must_generate_one_token(server: Server, folder: Path) -> None:
+    """Some servers refuse `max_tokens` 0: the one generated token is no part of the continuation."""
+    real = tiny_model(folder)
+
+    def reply(body: dict[str, Any]) -> dict[str, Any]:
+        if body["max_tokens"] == 0:
+            return error(400, "max_tokens must be at least 1, got 0.")
+        answer = real(body)
+        steps = answer["choices"][0]["logprobs"]
+        for name, more in {"tokens": "!", "token_logprobs": -3.0, "top_logprobs": {"!": -3.0}}.items():
+            steps[name].append(more)
+        answer["usage"]["completion_tokens"] = 1
+        return answer
+
+    unit = Unit("f", "loglikelihood", (user("Q"),), prompt="The quick", continuation=" brown fox")
+    engine = backend(server)
+    server.reply = reply
+    (forced,) = engine.loglikelihood([unit])
+    server.reply = real
+    (plain,) = backend(server).loglikelihood([unit])
+    assert forced.logprobs == plain.logprobs
+    engine.close()
+
+
 def test_top_logprobs_of_generated_tokens(server: Server, folder: Path) -> None:
     server.reply = tiny_model(folder)
     (answer,) = generate(server, [ask(max_tokens=4, top_logprobs=5)])

@@ -1,4 +1,4 @@
-"""The openai backend against vLLM's own server (its CPU build): log-likelihoods equal a plain computation within 1e-3."""
+"""The openai backend against vLLM's own server (CPU build): log-likelihoods equal a plain computation to 1e-3."""
 
 import importlib.util
 import os
@@ -133,7 +133,8 @@ def test_generation_agrees_across_engines(engine: OpenAIBackend, folder: Path) -
         assert answer.prompt_tokens == len(chat)
         assert answer.tokens == len(made)
         assert answer.logprobs[0] == pytest.approx(float(table.max()), abs=1e-3)
-        assert max(answer.top_logprobs[0].values()) == pytest.approx(float(table.max()), abs=1e-3)
+        # Pieces of characters share a text, and their probabilities add up.
+        assert max(answer.top_logprobs[0].values()) >= float(table.max()) - 1e-3
 
 
 def test_sampled_draws_are_repeatable(engine: OpenAIBackend) -> None:
