@@ -20,8 +20,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
+from statistics import fmean
 from types import ModuleType
 from typing import Any
 
@@ -172,17 +173,14 @@ def compare_choice(work: Path, ours: Ours) -> Row:
     worst = [0.0]
     for name, rows in logged.items():
         module, setup, ourselves = samples("factuality", "truthfulqa", work / "questions.jsonl", name)
-        differences = []
-        means = [0.0, 0.0]
+        mine, theirs = [], [float(row["acc"]) for row in rows]
         for row, sample in zip(rows, ourselves, strict=True):
             found = [answers[pair] for pair in arguments(row)]
-            theirs = [float(answer[0][0] if isinstance(answer[0], list) else answer[0]) for answer in row["resps"]]
-            worst += [abs(one.logprob - other) for one, other in zip(found, theirs, strict=True)]
-            score = next(iter(module.score(sample, Completions({"answer": found}), setup).values()))
-            differences.append(abs(score.value - float(row["acc"])))
-            means = [means[0] + score.value / len(rows), means[1] + float(row["acc"]) / len(rows)]
-        result[f"largest_difference_{name}"] = max(differences)
-        result["mean"][name] = {"ours": means[0], "lm_eval": means[1]}
+            logged_sums = [float(answer[0][0]) for answer in row["resps"]]
+            worst += [abs(one.logprob - other) for one, other in zip(found, logged_sums, strict=True)]
+            mine.append(next(iter(module.score(sample, Completions({"answer": found}), setup).values())).value)
+        result[f"largest_difference_{name}"] = max(abs(a - b) for a, b in zip(mine, theirs, strict=True))
+        result["mean"][name] = {"ours": round(fmean(mine), 6), "lm_eval": round(fmean(theirs), 6)}
     result["largest_difference_loglikelihood"] = max(worst)
     result["agrees"] = (
         result["largest_difference_loglikelihood"] <= LOGLIKELIHOOD
@@ -196,7 +194,7 @@ def compare_ifeval(work: Path, ours: Ours) -> Row:
     """Contexts, greedy completions and verdicts of every prompt; each difference with the gap where it began."""
     rows = logs(work, "local_ifeval")
     module, _, ourselves = samples("instruction_following", "ifeval", work / "prompts.jsonl")
-    sampling = replace(Sampling(), max_tokens=TOKENS)
+    sampling = Sampling(max_tokens=TOKENS)
     units = [
         Unit("", "generate", s.messages, prompt_ids=ours.renderer.prompt_ids(s.messages), sampling=sampling)
         for s in ourselves
@@ -264,13 +262,13 @@ def main() -> int:
     if options.only:
         return 0
     ours = Ours(options.model)
-    versions = run(
-        [options.lm_eval_python, "-c", "from importlib.metadata import version as v; print(v('lm_eval'))"],
-        capture_output=True,
-    )
+    versions = "from importlib.metadata import version as v; print(*map(v, ('lm_eval', 'torch', 'transformers')))"
+    theirs = run([options.lm_eval_python, "-c", versions], capture_output=True).stdout.split()
     result = {
         "model": options.model.name,
-        "lm_eval": versions.stdout.strip(),
+        "lm_eval": dict(zip(("lm_eval", "torch", "transformers"), theirs, strict=True)),
+        "ours": {name: version(name) for name in ("torch", "transformers")},
+        "dtype": "float32",
         "truthfulqa": compare_choice(work, ours),
         "ifeval": compare_ifeval(work, ours),
     }

@@ -18,7 +18,8 @@ Rule = Callable[..., bool]
 
 
 def _count(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+    if isinstance(value, bool) or not whole or value < 0:
         raise ValueError("a whole number from 0 on")
     return int(value)
 
