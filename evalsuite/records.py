@@ -25,7 +25,7 @@ REASONS = (
 )
 
 Part = dict[str, Any]
-"""One part of a multimodal message: {"type": "text", "text": str} or {"type": "image", "image": path, url or data URI}."""
+"""One part of a message: {"type": "text", "text": str} or {"type": "image", "image": path, url or data URI}."""
 
 
 class Message(TypedDict):

@@ -151,27 +151,23 @@ def meter(what: str) -> Progress:
 
 
 def figure(metric: Metric) -> str:
-    """A metric as text, with its interval: `0.412 [0.28, 0.56]`."""
-    if metric.value is None:
-        return "no value"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.3f} [no interval]"
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+    """A metric as text, with its interval: `41.2% [28.0, 56.1]`, or in its own unit."""
+    from evalsuite.reporting.numbers import interval_text
 
-
-def percent(share: float | None) -> str:
-    return "·" if share is None else f"{100 * share:.0f}%"
+    return "no value" if metric.value is None else interval_text(metric.value, metric.low, metric.high, metric.unit)
 
 
 HEALTH_WARNING = 0.02
 
 
 def health_cells(health: Health | None) -> list[str]:
+    from evalsuite.reporting.numbers import MISSING, share_text
+
     if health is None or health.n == 0:
-        return ["·"] * 6
+        return [MISSING] * 6
     shares = (health.truncated, health.empty, health.refused, health.repeated, health.unparsable)
-    tokens = "·" if health.mean_tokens is None else f"{health.mean_tokens:.0f}"
-    return [*(percent(s) for s in shares), tokens]
+    tokens = MISSING if health.mean_tokens is None else f"{health.mean_tokens:.0f}"
+    return [*(share_text(s) for s in shares), tokens]
 
 
 def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
@@ -179,6 +175,8 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from evalsuite.reporting.numbers import share_text, value_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("task", "metric", "model"):
@@ -190,7 +188,7 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     for task, name in dict.fromkeys((m.task, m.name) for r in runs for m in r.metrics if every or m.primary):
         for run in runs:
             for metric in (m for m in run.metrics if (m.task, m.name) == (task, name)):
-                baseline = ", ".join(f"{k} {v:.2f}" for k, v in metric.baselines.items())
+                baseline = ", ".join(f"{k} {value_text(v, metric.unit)}" for k, v in metric.baselines.items())
                 cells = [task if task != last else "", name, _label(run), figure(metric), str(metric.n)]
                 cells += [str(metric.missing or ""), baseline, *health_cells(run.health.get(task))]
                 # Text, not markup: names come from files and may hold brackets.
@@ -201,7 +199,7 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     for run in runs:
         for task, health in run.health.items():
             if health.truncated is not None and health.truncated > HEALTH_WARNING:
-                say(f"warning: {_label(run)}, {task}: {percent(health.truncated)} of answers hit the token limit")
+                say(f"warning: {_label(run)}, {task}: {share_text(health.truncated)} of answers hit the token limit")
             if health.shortened:
                 say(f"warning: {_label(run)}, {task}: {health.shortened} prompts lost demonstrations to fit the window")
 

@@ -28,8 +28,7 @@ HONEST = (
     "say that you do not know it, and add nothing."
 )
 GENERATED, PROMPT = 6_000, 30_000  # what SmolLM2 may cost on two cores, judging included
-ANSWER = 48  # tokens
-JUDGED = 8  # pairs
+ANSWER = 40  # tokens
 MICROWORLD_LIMIT = 100
 
 
@@ -95,16 +94,25 @@ def _smollm2(store: Path) -> "list[Run]":
     for name, system in (("smollm2", None), ("smollm2-honest", HONEST)):
         chosen = ModelOptions(system=system)
         jobs += api.prepare(["smollm2"], suite.tasks, chosen, options, store, f"demo/{name}", common.meter)
-    generated = sum(u.sampling.max_tokens for j in jobs for u in j.plan.stage.units.values() if u.kind == "generate")
-    if generated > GENERATED:
-        raise InputError(f"the demo's suite asks SmolLM2 for {generated} tokens, more than {GENERATED}")
+    _within_budget(jobs)
     judge = api.prepare_judge("pairwise", "smollm2", ModelOptions(), store)
     runs = api.execute(jobs, store, common.meter)
-    runs = api.judge_runs(judge, runs, store, None, common.meter, limit=JUDGED)
+    runs = api.judge_runs(judge, runs, store, None, common.meter)
     engines = [*(j.engine for j in jobs), judge.engine]
     spent = [sum(e.counts[k] for e in engines) for k in ("completion_tokens", "prompt_tokens")]
     common.say(f"SmolLM2: {spent[0]:,} tokens generated (of {GENERATED:,}), {spent[1]:,} prompt tokens (of {PROMPT:,})")
     return runs
+
+
+def _within_budget(jobs: "Sequence[Job]") -> None:
+    """The suite is content that may be edited: what it would cost is checked before anything is computed."""
+    from evalsuite.planning.summary import summarise
+
+    plans = [summarise(job.plan) for job in jobs]
+    for key, limit in (("max_new_tokens", GENERATED), ("prompt_tokens", PROMPT)):
+        asked = sum(plan[key] for plan in plans)
+        if asked > limit:
+            raise InputError(f"suite 'taste' costs {asked} {key.replace('_', ' ')} in the demo, more than {limit}")
 
 
 def _microworld(store: Path, size: str) -> "list[Run]":

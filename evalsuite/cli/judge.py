@@ -77,7 +77,9 @@ def _print(summary: "Summary", cases: int) -> None:
     print(f"  win rate           {_figure(summary.win_rate)}  ({summary.ties} ties, counted half)")
     print(f"  same in both orders  {_figure(summary.consistency)}")
     print(f"  for the first shown  {_figure(summary.first)}  (0.5 where position does not matter)")
-    unread = common.percent(summary.unparsed)
+    from evalsuite.reporting.numbers import share_text
+
+    unread = share_text(summary.unparsed)
     missing = ", ".join(f"{n} {reason}" for reason, n in summary.missing.items()) or "none"
     print(
         f"  no verdict         {sum(summary.missing.values())} of {cases} cases ({missing}); {unread} of replies unread"

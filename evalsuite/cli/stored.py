@@ -46,7 +46,10 @@ def samples_verb(args: argparse.Namespace) -> int:
         rows = [r for r in rows if r["sample"] == args.show]
         if not rows:
             raise unknown("sample", args.show, frame["sample"].tolist())
-    elif args.wrong:
+    else:
+        # A score that is absent without a reason does not concern this sample.
+        rows = [r for r in rows if r["score"] is not None or r["reason"] is not None]
+    if args.wrong and args.show is None:
         rows = [r for r in rows if r["score"] is None or (r["score"] > 0 if lower else r["score"] < 1)]
     # Missing verdicts first, then the worst; equal ones stay in the data's order.
     rows.sort(key=lambda r: -1e9 if r["score"] is None else (-r["score"] if lower else r["score"]))

@@ -47,10 +47,12 @@ def metrics_of(task: Task, rows: Sequence[Row]) -> list[Metric]:
 def _metric(task: Task, name: str, rows: Sequence[Row]) -> Metric:
     scored = [(row.sample.id, row.scores[name]) for row in rows if name in row.scores]
     valued = [(sample, float(s.value), s.weight) for sample, s in scored if s.value is not None and s.weight > 0]
+    unit = str(task.spec.get("unit", {}).get(name, "share"))
     interval = mean_interval(
         [value for _, value, _ in valued],
         weights=[weight for _, _, weight in valued],
         clusters=[sample for sample, _, _ in valued],
+        bounded=unit == "share",
     )
     return Metric(
         task=task.id,
@@ -61,7 +63,7 @@ def _metric(task: Task, name: str, rows: Sequence[Row]) -> Metric:
         n=len({sample for sample, _, _ in valued}),
         missing=sum(s.value is None for _, s in scored),
         interval=interval.method,
-        unit=str(task.spec.get("unit", {}).get(name, "share")),
+        unit=unit,
         primary=name == task.primary,
         baselines=_baselines(task, name),
     )
