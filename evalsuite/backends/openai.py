@@ -196,7 +196,7 @@ class OpenAIBackend:
 
     async def _gather(self, units: Sequence[Unit], one: Callable[[Unit], Awaitable[Completion]]) -> list[Completion]:
         if self._client is None:
-            self._client = _client(self._model, self._timeout, self._concurrency)
+            self._client = _client(self._model, self._timeout)
         slots = asyncio.Semaphore(self._concurrency)
 
         async def bounded(unit: Unit) -> Completion:
@@ -227,7 +227,7 @@ class OpenAIBackend:
         return (line.replace(key, "[key]") if key else line)[:500]
 
 
-def _client(model: Model, timeout: int, connections: int) -> Any:
+def _client(model: Model, timeout: int) -> Any:
     import openai
 
     url = base_url(model.url or "")

@@ -214,6 +214,18 @@ def test_recorded_judge_replies(public_data: Callable[[str], Path]) -> None:
             continue
         expected = "A" if (recorded == "1") != bool(row["swapped"]) else "B"
         outcomes["none" if letter is None else "same" if letter == expected else "opposite"] += 1
-    print(outcomes)
     assert outcomes["opposite"] == 0
     assert outcomes["same"] >= 0.9 * (outcomes["same"] + outcomes["none"])
+
+
+def test_recorded_pair_verdicts(public_data: Callable[[str], Path]) -> None:
+    """150 recorded pair judgments of GPT-4 (MT-Bench): all read as recorded, but for three error marks."""
+    with gzip.open(public_data("mt_bench/gpt4_pair_phi3.jsonl.gz"), "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines if line.strip()]
+    outcomes: Counter[str] = Counter()
+    for row in rows:
+        for game, names in (("g1", ("model_1", "model_2")), ("g2", ("model_2", "model_1"))):
+            letter = choice_letter(row[f"{game}_judgment"], "ABC")
+            read = {"A": names[0], "B": names[1], "C": "tie", None: "error"}[letter]
+            outcomes["same" if read == row[f"{game}_winner"] else "other"] += 1
+    assert outcomes == {"same": 150}
