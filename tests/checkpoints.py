@@ -64,12 +64,26 @@ def tokenizer(kind: str = "bpe", bos: bool = True, template: str | None = TEMPLA
 
 def config(kind: str, vocabulary: int) -> Any:
     """A tiny configuration of one architecture: two layers, 32 wide, a window of 128 (Gemma's slides over 8)."""
-    from transformers import Gemma2Config, Gemma3TextConfig, GPT2Config, LlamaConfig, Qwen2Config
+    from transformers import (
+        BertConfig,
+        Gemma2Config,
+        Gemma3TextConfig,
+        GPT2Config,
+        LlamaConfig,
+        MambaConfig,
+        Qwen2Config,
+    )
 
     common = {"vocab_size": vocabulary, "bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 2}
     wide = {"initializer_range": 0.4}
     if kind == "gpt2":
         return GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, **common, **wide)
+    if kind == "mamba":  # no key-value cache
+        return MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=8, **common)
+    if kind == "bert":  # an encoder with a language head: it sees later tokens
+        return BertConfig(
+            hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, **common, **wide
+        )
     shape = {
         "hidden_size": 32,
         "intermediate_size": 64,

@@ -114,7 +114,7 @@ class HFBackend:
         import torch
 
         # The last token predicts nothing that is asked for, so it is not run; the token before each one predicts it.
-        ids, mask = pad([(*context, *wanted)[:-1] for context, wanted in pairs], self._renderer.pad_id, left=False)
+        ids, mask = pad([(*context, *wanted)[:-1] for context, wanted in pairs], left=False)
         positions = torch.arange(ids.shape[1]).expand_as(ids)
         rows = torch.tensor([i for i, (_, wanted) in enumerate(pairs) for _ in wanted])
         columns = torch.tensor([len(context) - 1 + k for context, wanted in pairs for k in range(len(wanted))])
@@ -146,7 +146,7 @@ class HFBackend:
         spare = next(i for i in range(self.net.vocabulary - 1, -1, -1) if i not in held)
         self.net.module.config.get_text_config().pad_token_id = spare
         self.net.module.config.pad_token_id = spare
-        ids, mask = pad(rows, spare, left=False)
+        ids, mask = pad(rows, left=False, filler=spare)
         positions = torch.arange(ids.shape[1]).expand_as(ids)
         logits = forward(self.net, **inputs(self.net, ids, mask, positions)).logits.float()
         return [

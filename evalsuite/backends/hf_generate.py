@@ -56,7 +56,7 @@ def _speak_cached(net: Net, renderer: Renderer, rows: Sequence[Row], prompts: Se
     import torch
 
     sampling = rows[0].unit.sampling
-    ids, mask = pad(prompts, renderer.pad_id, left=True)
+    ids, mask = pad(prompts, left=True)
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     active, cache = list(rows), None
     while True:
@@ -85,7 +85,7 @@ def _speak_again(net: Net, renderer: Renderer, rows: Sequence[Row], prompts: Seq
     active = list(rows)
     while active:
         texts = [(*prompts[row.number], *row.ids) for row in active]
-        ids, mask = pad(texts, renderer.pad_id, left=False)
+        ids, mask = pad(texts, left=False)
         positions = torch.arange(ids.shape[1]).expand_as(ids)
         at = torch.arange(len(active)), torch.tensor([len(text) - 1 for text in texts])
         logits, _ = logits_at(net, *at, **inputs(net, ids, mask, positions), use_cache=False)

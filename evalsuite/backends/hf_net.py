@@ -23,7 +23,7 @@ class Net:
     module: Any
     device: str
     takes: frozenset[str]
-    vocabulary: int
+    vocabulary: int  # rows of its embedding table
     full_logits: bool  # this architecture has no output layer that could be narrowed
     caches: bool = False  # it keeps keys and values between steps; others run their whole text at every step
 
@@ -31,6 +31,7 @@ class Net:
 def load(model: Model, classifier: bool = False) -> Net:
     """The checkpoint of a local model, in evaluation mode. Raises ModelError (one line) where weights do not fit."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
     from transformers.utils import logging
 
@@ -50,19 +51,20 @@ def load(model: Model, classifier: bool = False) -> Net:
             output_loading_info=True,
             **extra,
         )
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-        raise ModelError(f"{model.path}: its weights cannot be loaded ({str(error).splitlines()[0]})") from error
+        module = module.eval().requires_grad_(False).to(device)
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, AssertionError, SafetensorError) as error:
+        reason = next(iter(str(error).splitlines()), error.__class__.__name__)
+        raise ModelError(f"{model.path}: cannot be loaded on {device} ({reason})") from error
     finally:
         logging.set_verbosity(before)
     lost = sorted(report["missing_keys"])
     if lost:  # transformers would fill them with random numbers and go on
         raise ModelError(f"{model.path}: {len(lost)} weights are missing from its files ({lost[0]})")
-    module = module.eval().requires_grad_(False).to(device)
     net = Net(
         module=module,
         device=device,
         takes=frozenset(inspect.signature(module.forward).parameters),
-        vocabulary=int(module.config.get_text_config().vocab_size),
+        vocabulary=int(module.get_input_embeddings().weight.shape[0]),
         full_logits=not classifier and module.get_output_embeddings() is None,
     )
     if not classifier and not _causal(net):
@@ -90,12 +92,13 @@ def _causal(net: Net) -> bool:
     return bool(torch.allclose(found[0], found[1], rtol=0.05, atol=0.05))
 
 
-def pad(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[Any, Any]:
-    """Rows of ids as two int64 tensors (rows, longest): ids and mask (1 where there is a token)."""
+def pad(rows: Sequence[Sequence[int]], left: bool, filler: int = 0) -> tuple[Any, Any]:
+    """Rows of ids as two int64 tensors (rows, longest): ids and mask (1 where there is a token). The filler is masked,
+    so any id will do (a tokenizer's own pad id may lie outside the model's vocabulary)."""
     import torch
 
     width = max(len(row) for row in rows)
-    ids = torch.full((len(rows), width), pad_id, dtype=torch.long)
+    ids = torch.full((len(rows), width), filler, dtype=torch.long)
     mask = torch.zeros((len(rows), width), dtype=torch.long)
     for number, row in enumerate(rows):
         span = slice(width - len(row), width) if left else slice(0, len(row))
@@ -105,7 +108,13 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int, left: bool) -> tuple[Any, An
 
 
 def inputs(net: Net, ids: Any, mask: Any, positions: Any) -> dict[str, Any]:
-    """The forward's keyword arguments: only those that this architecture takes."""
+    """The forward's keyword arguments: only those that this architecture takes. Raises ModelError where the tokenizer
+    knows tokens that the network does not (an accelerator would end the process)."""
+    if int(ids.max()) >= net.vocabulary:
+        raise ModelError(
+            f"the tokenizer gives token id {int(ids.max())}, but the model's vocabulary has {net.vocabulary}: "
+            "the folder's tokenizer is not this model's"
+        )
     given = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
     return {key: value.to(net.device) for key, value in given.items() if key in net.takes}
 

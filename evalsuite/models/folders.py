@@ -77,14 +77,21 @@ def read_folder(path: Path, trust_remote_code: bool = False) -> Folder:
 def read_config(path: Path) -> dict[str, Any]:
     """config.json as a dict."""
     if not (path / "config.json").is_file():
-        hint = "an adapter: merge it into its base model first" if (path / "adapter_config.json").is_file() else ""
-        raise ModelError(
-            f"{path}: has no config.json" + (f" ({hint})" if hint else "; a Hugging Face model folder is wanted")
-        )
+        raise ModelError(f"{path}: has no config.json{_what_instead(path)}")
     config = read_json(path / "config.json")
     if not isinstance(config, dict):
         raise ModelError(f"{path / 'config.json'}: a JSON object is wanted, found {type(config).__name__}")
     return config
+
+
+def _what_instead(path: Path) -> str:
+    """What a folder without config.json may be, or where the model may lie."""
+    if (path / "adapter_config.json").is_file():
+        return "; it is an adapter: merge it into its base model first (peft: merge_and_unload)"
+    inner = sorted(file.parent for file in path.glob("*/config.json"))
+    if inner:
+        return f"; did you mean {inner[-1]}?"
+    return "; a Hugging Face model folder is wanted"
 
 
 def check_architecture(path: Path, config: dict[str, Any], trust_remote_code: bool) -> None:

@@ -38,7 +38,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[HFBackend, Renderer]
     return engine(build(tmp_path_factory.mktemp("generation") / "tiny"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "mamba"])
 def test_greedy_equals_transformers_generate(kind: str, tmp_path: Path) -> None:
     """The batched decode loop (left padding, cache, rows dropped) says what `model.generate` says one by one, also
     beyond the sliding window of 8 and after shorter rows have gone."""

@@ -225,6 +225,39 @@ def test_weights_that_do_not_cover_the_model_are_refused(tmp_path: Path) -> None
         backend.generate([Unit("a", "generate", (user("x"),), sampling=Sampling(max_tokens=1))])
 
 
+def test_an_encoder_with_a_language_head_is_refused(tmp_path: Path) -> None:
+    """It loads as a causal model without a word, and would score each token with a view of it."""
+    backend, made = engine(build(tmp_path / "bert", "bert"))
+    with pytest.raises(ModelError, match="later tokens"):
+        backend.loglikelihood(units(made))
+
+
+def test_a_tokenizer_that_is_not_the_models_is_refused(tmp_path: Path) -> None:
+    backend, made = engine(build(tmp_path / "tiny", vocab_size=40))
+    with pytest.raises(ModelError, match="tokenizer is not this model's"):
+        backend.loglikelihood(units(made))
+
+
+def test_a_pad_token_outside_the_vocabulary_does_no_harm(tmp_path: Path) -> None:
+    """Llama 2 and its kin add a pad token behind the embedding table."""
+    tokens = tokenizer()
+    size = len(tokens)
+    tokens.add_special_tokens({"pad_token": "<fill>"})
+    backend, made = engine(build(tmp_path / "tiny", "llama", tokens, vocab_size=size))
+    assert made.pad_id == size
+    assert len(backend.loglikelihood(units(made))) == len(units(made))
+    assert len(backend.generate([Unit(t, "generate", (user(t),), sampling=Sampling(4)) for t in ("a", "b c d")])) == 2
+
+
+@pytest.mark.skipif("__import__('torch').cuda.is_available()", reason="this machine has a GPU")
+def test_a_device_that_is_not_here_is_one_line(tmp_path: Path) -> None:
+    model = resolve(str(build(tmp_path / "tiny")), ModelOptions(device="cuda"))
+    made = renderer(model)
+    assert made is not None
+    with pytest.raises(ModelError, match="cannot be loaded on cuda"):
+        HFBackend(model, made).loglikelihood(units(made))
+
+
 @pytest.mark.smollm2
 @pytest.mark.parametrize("raw", [False, True], ids=["chat", "raw"])
 def test_smollm2_equals_the_plain_computation(raw: bool) -> None:

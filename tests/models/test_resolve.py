@@ -212,6 +212,11 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
+def test_the_folder_of_a_run_names_its_checkpoint(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"did you mean .*tiny"):
+        resolve(str(folder.parent))
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_folders_get_one_line(case: str, folder: Path) -> None:
     spoil, expected = BAD[case]
