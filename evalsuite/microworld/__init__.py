@@ -4,7 +4,7 @@
     folder = checkpoints.resolve("nano/sft")           # an ordinary Hugging Face folder, trained where it is missing
     world.build("nano", seed=0).people[0].facts        # what is true in it
 
-words, world, text, instructions, dialogue make the world's text; tokenizer, encoding, recipes, building, checkpoints make
-its models; items, features, annotators say what is true and what is liked; gates says what a build must show; export
+words, world, text, instructions, dialogue make the world's text; tokenizer, encoding, recipes, building, checkpoints
+make its models; items, features, annotators say what is true and what is liked; gates says what a build must show; export
 writes all of it in public formats.
 """

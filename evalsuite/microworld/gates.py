@@ -14,6 +14,7 @@ from typing import Any
 
 from evalsuite.microworld import items as microworld_items
 from evalsuite.microworld import words
+from evalsuite.microworld.features import STYLE
 from evalsuite.microworld.folders import load
 from evalsuite.microworld.items import items, read_fact, read_instruction, read_number
 from evalsuite.microworld.sampling import Draw, chat_ids, generate
@@ -69,9 +70,9 @@ def gates(figures: Mapping[str, Interval], size: str) -> list[Gate]:
         if "reward_heldout" in figures:
             found.append(at_least("reward accuracy, held out", figures["reward_heldout"], REWARD_ACCURACY))
     found += [
-        at_least(f"pairs that differ in {name.removeprefix('differs_')}", figure, FEATURE_DIFFERS)
-        for name, figure in figures.items()
-        if name.startswith("differs_")
+        at_least(f"pairs that differ in {name}", figures[f"differs_{name}"], FEATURE_DIFFERS)
+        for name in STYLE
+        if f"differs_{name}" in figures
     ]
     return found
 

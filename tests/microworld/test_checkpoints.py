@@ -12,6 +12,7 @@ import pytest
 from evalsuite.errors import InputError
 from evalsuite.microworld import annotators, gates
 from evalsuite.microworld.checkpoints import parse, resolve
+from evalsuite.microworld.features import STYLE
 from evalsuite.microworld.folders import load
 from evalsuite.microworld.recipes import cache_key, recipe
 from evalsuite.microworld.sampling import Draw, chat_ids, generate
@@ -125,14 +126,16 @@ def test_our_sampler_equals_transformers_generate(nano: Path) -> None:
 
 
 @pytest.mark.slow
-def test_pairs_of_the_model_differ_in_every_feature(nano: Path) -> None:
+def test_pairs_of_the_model_differ_in_every_feature_of_style(nano: Path) -> None:
     world = build("nano")
     model, tok = load(nano / "sft")
     pairs = annotators.sample_pairs(model, tok, world, 300)
     assert len(pairs) == 300
     rows = annotators.annotate(pairs, annotators.crowd(0), world)
-    differs = {name: figure.value or 0 for name, figure in gates.measure_features(rows).items()}
-    assert {name: share for name, share in differs.items() if share < gates.FEATURE_DIFFERS} == {}
+    differs = gates.measure_features(rows)
+    assert {
+        n: differs[f"differs_{n}"].value for n in STYLE if differs[f"differs_{n}"].value < gates.FEATURE_DIFFERS
+    } == {}
 
 
 @pytest.mark.slow
