@@ -7,12 +7,21 @@ changes in place gets another modification time, is read again, and so gets anot
 import hashlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
 from evalsuite.models.model import short_hash
 from evalsuite.records import Progress
+
+LARGE = 64 << 20
+"""Bytes; reading less than this takes no time worth a message."""
+
+
+SETTLED = 2_000_000_000
+"""Nanoseconds; a file younger than this may change again within one tick of the file system's clock, so its hash is
+not remembered (git calls such files racy)."""
 
 
 def cache_folder() -> Path:
@@ -23,16 +32,12 @@ def cache_folder() -> Path:
 def of_files(paths: Iterable[Path], progress: Progress | None = None) -> str:
     """One hash over names and contents of files, independent of the folder they lie in and of their order."""
     named = sorted((path.name, path) for path in paths)
-    parts = []
-    for done, (name, path) in enumerate(named):
-        if progress:
-            progress(done, len(named), f"reading {name}")
-        parts.append(f"{name} {file_hash(path)}")
-    return short_hash("\n".join(parts))
+    return short_hash("\n".join(f"{name} {file_hash(path, progress)}" for name, path in named))
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content, from memory where path, size and modification time are unchanged."""
+def file_hash(path: Path, progress: Progress | None = None) -> str:
+    """SHA-256 of a file's content, from memory where path, size and modification time are unchanged. `progress` is
+    told of a file that takes a while to read."""
     stat = path.stat()
     key = (str(path.resolve()), stat.st_size, stat.st_mtime_ns)
     if stat.st_size < 1 << 20:  # small files are quicker read than looked up
@@ -42,8 +47,11 @@ def file_hash(path: Path) -> str:
             row = memory.execute("SELECT hash FROM files WHERE path = ? AND size = ? AND mtime = ?", key).fetchone()
             if row:
                 return str(row[0])
+            if progress and stat.st_size > LARGE:
+                progress(0, 1, f"reading {path.name} ({stat.st_size / 1e9:.1f} GB, once)")
             value = _read(path)
-            memory.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (*key, value))
+            if time.time_ns() - stat.st_mtime_ns > SETTLED:
+                memory.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", (*key, value))
             return value
     except (sqlite3.Error, OSError):  # a read-only or locked cache costs time, not correctness
         return _read(path)
