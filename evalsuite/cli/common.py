@@ -179,7 +179,8 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     from evalsuite.reporting.numbers import share_text, value_text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("task", "metric", "model"):
+    table.add_column("task", no_wrap=True)
+    for heading in ("metric", "model"):
         table.add_column(heading, overflow="fold")
     table.add_column("value [95% interval]", no_wrap=True)
     for heading in ("n", "missing", "baseline", "cut", "empty", "refused", "loops", "unread", "tokens"):

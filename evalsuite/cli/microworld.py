@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from evalsuite.cli import common
+from evalsuite.records import Progress
 
 EPILOG = """\
 CHECKPOINT is [SIZE/]NAME[@SEED]: sft (mini, seed 0), nano/sft, mini/reward@1. Sizes: nano (a minute to build), mini
@@ -56,7 +57,7 @@ def _build(args: argparse.Namespace) -> int:
     names = list(args.names)
     for name in names:
         parse(name.removeprefix("microworld:"))
-    show = common.meter("microworld")
+    show = _progress()
     folders = {name: str(resolve(name.removeprefix("microworld:"), show, threads=args.threads)) for name in names}
     if args.json:
         common.print_json({"folders": folders})
@@ -72,10 +73,22 @@ def _export(args: argparse.Namespace) -> int:
     if args.rows < 0 or args.pairs < 0 or not 0 <= args.flip <= 1:
         raise InputError("--rows and --pairs must be 0 or more, --flip a share between 0 and 1")
     wanted = Export(args.size, args.seed, args.rows, args.pairs, args.flip, args.length_bias)
-    files = export(wanted, args.out, common.meter("microworld"))
+    files = export(wanted, args.out, _progress())
     if args.json:
         common.print_json({"files": {str(path): rows for path, rows in files.items()}})
     else:
         for path, rows in files.items():
             print(f"{path}  {rows} rows")
     return 0
+
+
+def _progress() -> Progress:
+    """A meter for each stage, because each has its own speed."""
+    meters: dict[str, Progress] = {}
+
+    def show(done: int, total: int, what: str) -> None:
+        if what not in meters:
+            meters[what] = common.meter(what)
+        meters[what](done, total, "")
+
+    return show

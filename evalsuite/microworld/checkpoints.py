@@ -52,7 +52,10 @@ def _build(root: Path, name: str, size: str, seed: int, progress: Progress | Non
     from evalsuite.microworld import building
     from evalsuite.microworld.world import build
 
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{root}: cannot be written ({error.strerror}); set EVALSUITE_CACHE to a folder") from error
     with _locked(root / f".{name}.lock"):
         if (root / name).is_dir():  # another process built it while this one waited
             return

@@ -7,6 +7,7 @@ kept under `identity`, so the same path with new weights, or another system prom
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -18,6 +19,9 @@ from evalsuite.records import Kind, Lineage
 
 NEUTRAL_ARGS = frozenset({"batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"})
 """Engine arguments that change how fast answers come, not what they are."""
+
+GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia")
+"""Where Linux shows NVIDIA's or AMD's driver, or Windows' under WSL."""
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
@@ -114,11 +118,13 @@ def read_template(path: str) -> str:
 
 
 def device_name(options: ModelOptions) -> str:
-    """`cpu`, or the accelerator that torch sees. Imports torch."""
-    import torch
-
+    """`cpu`, or the accelerator that torch sees. Imports torch, except where there plainly is none."""
     if options.device != "auto":
         return options.device
+    if "torch" not in sys.modules and sys.platform == "linux" and not any(Path(d).exists() for d in GPU_FILES):
+        return "cpu"  # a run that the cache answers needs no torch, which takes seconds to import
+    import torch
+
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from evalsuite.errors import InputError, ModelError
 
 PROBE = "a"
+GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
 
 TODAY = datetime(2024, 7, 26)
 """The day that templates write into their system prompt (Llama 3 and others ask for it). It is pinned, to the day that
@@ -155,13 +156,27 @@ def load_tokens(
     path: Path, trust_remote_code: bool = False, template_arguments: Mapping[str, Any] | None = None
 ) -> Tokens:
     """The tokenizer of a folder. Raises ModelError where transformers cannot read it. Imports transformers."""
-    from transformers import AutoTokenizer
-
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(path), trust_remote_code=trust_remote_code)
+        tokenizer = _loader(path).from_pretrained(str(path), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"{path}: its tokenizer cannot be loaded ({str(error).splitlines()[0]})") from error
     return Tokens(tokenizer, end_ids(path), template_arguments)
+
+
+def _loader(path: Path) -> Any:
+    """The class that reads a folder's tokenizer. One that says it is the generic class needs no search among all
+    architectures, whose import takes five seconds."""
+    from evalsuite.models.folders import read_json
+
+    settings = path / "tokenizer_config.json"
+    named = read_json(settings).get("tokenizer_class") if settings.is_file() else None
+    if named in GENERIC and (path / "tokenizer.json").is_file():
+        from transformers import PreTrainedTokenizerFast
+
+        return PreTrainedTokenizerFast
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer
 
 
 def end_ids(path: Path) -> set[int]:

@@ -78,7 +78,7 @@ class Engine:
         for completion in group.values():
             self.counts["prompt_tokens"] += completion.prompt_tokens
             self.counts["completion_tokens"] += completion.tokens + completion.reasoning_tokens
-            if completion.error not in (None, "no_answer"):
+            if completion.error is not None and completion.error.partition(":")[0] not in ("no_answer", "too_long"):
                 self.counts["errors"] += 1
                 if self.counts["errors"] > self.max_errors:
                     raise BackendError(

@@ -11,7 +11,7 @@ from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
 from evalsuite.planning import Plan, Task, next_stage
 from evalsuite.planning.plan import MAX_STAGES, Slot
-from evalsuite.records import Completion, Completions, Progress, Sample, Score
+from evalsuite.records import REASONS, Completion, Completions, Progress, Sample, Score
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row, fill_missing, health_of_rows, metrics_of
 from evalsuite.running.manifest import now, question, record, run_manifest
@@ -124,7 +124,9 @@ def _score_one(task: Task, sample: Sample, values: Values) -> tuple[dict[str, Sc
     every = [c for cs in values.values() for c in cs]
     for completion in every:
         if completion.error is not None:
-            return None, "no_answer" if completion.error == "no_answer" else "backend_error"
+            # A backend's error begins with its reason where it knows one ("too_long: ...").
+            reason = completion.error.partition(":")[0]
+            return None, reason if reason in REASONS else "backend_error"
     scores = task.score(sample, Completions(values))
     # What could not be read because it was cut off or never said is missing for that reason: the remedy is another one.
     silent = bool(every) and all(not c.text.strip() for c in every)

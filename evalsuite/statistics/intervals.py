@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Values = Sequence[float] | NDArray[Any]
     Clusters = Sequence[Hashable] | NDArray[Any]
+
+NORMAL = NormalDist()  # scipy.stats gives the same quantiles, a second later
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +45,11 @@ def wilson(successes: float, n: float, level: float = 0.95) -> tuple[float, floa
 
     `n` and `successes` may be fractions: an effective sample size.
     """
-    from scipy.stats import norm
-
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n, not {successes} of {n}")
     if n == 0:
         return 0.0, 1.0
-    z2 = float(norm.ppf(0.5 + level / 2)) ** 2
+    z2 = NORMAL.inv_cdf(0.5 + level / 2) ** 2
     p = successes / n
     middle = (p + z2 / (2 * n)) / (1 + z2 / n)
     half = (z2 * (p * (1 - p) / n + z2 / (4 * n * n))) ** 0.5 / (1 + z2 / n)
@@ -133,7 +134,6 @@ def bootstrap(
     sqrt((n-1)/n) and z for t). Resamples without weight are left out.
     """
     import numpy as np
-    from scipy.stats import norm
 
     v, w, ids, groups = arrays(values, weights, clusters)
     if groups == 0:
@@ -157,7 +157,7 @@ def bootstrap(
     figures = figures[np.isfinite(figures)]
     if not len(figures):
         return Interval(value, None, None, groups, "none")
-    tail = float(norm.cdf(-((groups / (groups - 1)) ** 0.5) * t_quantile(groups - 1, level)))
+    tail = NORMAL.cdf(-((groups / (groups - 1)) ** 0.5) * t_quantile(groups - 1, level))
     low, high = np.quantile(figures, [tail, 1 - tail])
     return Interval(value, float(low), float(high), groups, "bootstrap")
 
@@ -201,21 +201,19 @@ def _variance(v: Floats, w: Floats, ids: NDArray[np.int64], groups: int) -> floa
 
 def t_quantile(df: int, level: float) -> float:
     """Student's t that leaves (1 - level) / 2 above it."""
-    from scipy.stats import t
+    from scipy.special import stdtrit  # scipy.stats takes a second to import
 
-    return float(t.ppf(0.5 + level / 2, df))
+    return float(stdtrit(df, 0.5 + level / 2))
 
 
 def _effective_wilson(value: float, variance: float, groups: int, level: float, most: int | None) -> Interval:
     """Wilson at n* = p(1-p) / variance, reduced for the few degrees of freedom that the variance has; at most `most`
     (of yes-or-no rows, none can say more than one independent row), and the number of clusters where nothing varies."""
-    from scipy.stats import norm
-
     spread = value * (1 - value)
     if groups < 2 or variance <= 1e-15 or spread <= 1e-15:
         effective = float(groups)
     else:
-        shrink = (float(norm.ppf(0.5 + level / 2)) / t_quantile(groups - 1, level)) ** 2
+        shrink = (NORMAL.inv_cdf(0.5 + level / 2) / t_quantile(groups - 1, level)) ** 2
         effective = spread / variance * shrink
         effective = effective if most is None else min(effective, float(most))
     low, high = wilson(min(max(value, 0.0), 1.0) * effective, effective, level)

@@ -1,5 +1,7 @@
 """How small a difference a plan can find, before anything is computed."""
 
+from evalsuite.statistics.intervals import NORMAL
+
 
 def minimum_detectable_effect(
     n: int,
@@ -17,13 +19,11 @@ def minimum_detectable_effect(
     scores over samples: 0 is unpaired data, and 0.5 an assumption for checkpoints of one lineage, to be printed with
     the figure. None where n < 2.
     """
-    from scipy.stats import norm
-
     if not (0 <= p <= 1 and -1 <= correlation <= 1 and 0 < alpha < 1 and 0 < power < 1):
         raise ValueError("p, correlation, alpha or power is out of range")
     if n < 2:
         return None
     variance = p * (1 - p) if sd is None else sd**2
-    quantiles = float(norm.ppf(1 - alpha / 2) + norm.ppf(power))
+    quantiles = NORMAL.inv_cdf(1 - alpha / 2) + NORMAL.inv_cdf(power)
     effect = quantiles * (2 * variance * (1 - correlation) / n) ** 0.5
     return min(effect, 1.0) if sd is None else effect

@@ -39,8 +39,8 @@ class Run:
 
     def samples(self) -> "pd.DataFrame":
         """One row per (task, sample, repeat). Columns: task, sample, repeat, family, question, prompt, answer,
-        reasoning, finish_reason, tokens, prompt_tokens; JSON text in target, metadata, completions; and for each score name
-        `score.NAME`, `reason.NAME`, `weight.NAME`, `details.NAME` (JSON text)."""
+        reasoning, finish_reason, tokens, prompt_tokens; JSON text in target, metadata, completions; and for each score
+        name `score.NAME`, `reason.NAME`, `weight.NAME`, `details.NAME` (JSON text)."""
         import pandas as pd
 
         return pd.read_parquet(self.path / "samples.parquet")
