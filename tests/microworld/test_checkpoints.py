@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from evalsuite.errors import InputError
-from evalsuite.microworld import annotators, gates
+from evalsuite.microworld import annotators, building, gates
 from evalsuite.microworld.checkpoints import parse, resolve
 from evalsuite.microworld.features import STYLE
 from evalsuite.microworld.folders import load
@@ -46,6 +48,42 @@ def test_the_cache_key_tells_sizes_and_seeds_apart() -> None:
     keys = [cache_key(size, seed) for size in ("nano", "mini") for seed in (0, 1)]
     assert len(set(keys)) == 4
     assert keys[0] == cache_key("nano", 0)
+
+
+def test_two_builders_at_once_build_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def slow_base(job: building.Job, folder: Path) -> None:
+        time.sleep(0.2)
+        built.append(job.world.name)
+        (folder / "config.json").write_text("{}")
+
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path))
+    monkeypatch.setattr(building, "build_base", slow_base)
+    with ThreadPoolExecutor(3) as pool:
+        folders = list(pool.map(resolve, ["nano/base@7"] * 3))
+    assert built == ["nano@7"]
+    assert len(set(folders)) == 1
+    assert (folders[0] / "config.json").is_file()
+
+
+def test_a_failed_build_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(job: building.Job, folder: Path) -> None:
+        (folder / "config.json").write_text("{}")
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path))
+    monkeypatch.setattr(building, "build_base", broken)
+    with pytest.raises(KeyboardInterrupt):
+        resolve("nano/base")
+    assert [p for p in tmp_path.rglob("*") if p.name == "config.json"] == []
+
+
+def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("EVALSUITE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(InputError, match="EVALSUITE_CACHE"):
+        resolve("nano/base")
 
 
 @pytest.fixture(scope="session")
