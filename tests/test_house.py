@@ -75,9 +75,9 @@ def test_the_engine_names_no_benchmark() -> None:
 
 
 def loaded_after(code: str) -> set[str]:
-    script = f"import sys\n{code}\nprint(' '.join(m for m in {HEAVY!r} if m in sys.modules))"
+    script = f"import sys\n{code}\nprint('HEAVY', *(m for m in {HEAVY!r} if m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(done.stdout.strip().splitlines()[-1].split()) if done.stdout.strip() else set()
+    return set(done.stdout.splitlines()[-1].split()) - {"HEAVY"}
 
 
 def test_import_evalsuite_loads_nothing_heavy() -> None:

@@ -49,7 +49,7 @@ def run(tiny: Path, tasks: Path, tmp_path: Path, *more: str) -> int:
 def test_run_prints_a_table_with_n_and_interval(tiny, tasks, tmp_path, capsys) -> None:
     assert run(tiny, tasks, tmp_path, "--max-tokens", "8") == 0
     out = capsys.readouterr().out
-    assert re.search(r"say\s+acc\s+tiny\s+0\.\d+ \[0\.\d+, 0\.\d+\]\s+4", out)
+    assert re.search(r"say\s+acc\s+tiny\s+\d+\.\d% \[\d+\.\d, \d+\.\d\]\s+4", out)
 
 
 def test_json_is_one_object_and_nothing_else(tiny, tasks, tmp_path, capsys) -> None:

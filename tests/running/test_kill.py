@@ -3,9 +3,11 @@
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -29,28 +31,36 @@ def command(tiny: Path, root: Path, store: Path) -> list[str]:
     return [sys.executable, "-c", f"import sys, evalsuite.cli as c; sys.exit(c.main({arguments!r}))"]
 
 
+def wait_for(process: "subprocess.Popen[bytes]", store: Path, rows: int) -> None:
+    """Returns when the journal holds so many answers."""
+    while process.poll() is None:
+        try:
+            with closing(sqlite3.connect(f"file:{store / 'responses.sqlite'}?mode=ro", uri=True)) as journal:
+                if journal.execute("SELECT COUNT(*) FROM responses").fetchone()[0] >= rows:
+                    return
+        except sqlite3.Error:  # not made yet
+            pass
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 def test_kill_nine_at_five_random_moments(tiny: Path, tmp_path: Path) -> None:
     root = tmp_path / "tasks"
     (root / "work").mkdir(parents=True)
     (root / "work" / "task.py").write_text(TASK)
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    begun = time.monotonic()
     subprocess.run(command(tiny, root, unbroken), check=True, capture_output=True)
-    whole = time.monotonic() - begun
     draw = random.Random(3)
-    killed = 0
-    for _ in range(5):
+    for fifth in range(5):
         process = subprocess.Popen(
             command(tiny, root, broken), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
         )
-        # Between the imports and the end, so that some kills fall into the work itself.
-        time.sleep(whole * draw.uniform(0.3, 0.95))
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            killed += 1
+        # Somewhere in each fifth of the work, and some moments into the group that is then being computed.
+        wait_for(process, broken, draw.randint(fifth * 70, fifth * 70 + 69))
+        time.sleep(draw.uniform(0, 0.2))
+        assert process.poll() is None, "the run was over before it could be killed: no evidence"
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    assert killed >= 3, "the run was over before it could be killed: no evidence"
     done = subprocess.run(command(tiny, root, broken), check=True, capture_output=True, text=True)
     assert "r" in done.stderr
     one, two = unbroken / "runs" / "r", broken / "runs" / "r"
