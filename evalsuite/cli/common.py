@@ -86,7 +86,6 @@ def sampling_options(args: argparse.Namespace) -> "Options":
 
     return Options(
         limit=args.limit,
-        limits=getattr(args, "limits", {}),
         samples=tuple(args.sample),
         repeats=args.repeats,
         max_tokens=args.max_tokens,

@@ -4,10 +4,14 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.cli import common
 from evalsuite.errors import InputError
+
+if TYPE_CHECKING:
+    from evalsuite.api import Job
+    from evalsuite.registry import Suite
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -58,15 +62,7 @@ def run_verb(args: argparse.Namespace) -> int:
         return plan_verb(args)
     folder = common.store_of(args)
     _check_judge(args)
-    jobs = api.prepare(
-        args.models,
-        _tasks(args),
-        common.model_options(args),
-        common.sampling_options(args),
-        folder,
-        args.name,
-        common.meter,
-    )
+    jobs = _jobs(args, folder)
     judge = _prepare_judge(args, folder)
     runs = api.execute(jobs, folder, common.meter)
     if judge is not None:
@@ -88,27 +84,24 @@ def _check_judge(args: argparse.Namespace) -> None:
 
 
 def _prepare_judge(args: argparse.Namespace, folder: Path) -> Any:
-    """The judge is resolved before anything is generated: a missing key must not cost a run."""
+    """The judge and the run it compares with, before anything is generated: a missing key must not cost a run."""
     from evalsuite import api
+    from evalsuite.store import open_run
 
-    return api.prepare_judge(args.judge, args.judge_model, common.model_options(args), folder) if args.judge else None
+    if not args.judge:
+        return None
+    judge = api.prepare_judge(args.judge, args.judge_model, common.model_options(args), folder)
+    if args.against:
+        open_run(folder, args.against)
+    return judge
 
 
 def plan_verb(args: argparse.Namespace) -> int:
-    from evalsuite import api
     from evalsuite.planning.summary import summarise
 
     args = _with_config(args)
     folder = common.store_of(args)
-    jobs = api.prepare(
-        args.models,
-        _tasks(args),
-        common.model_options(args),
-        common.sampling_options(args),
-        folder,
-        args.name,
-        common.meter,
-    )
+    jobs = _jobs(args, folder)
     plans = [summarise(job.plan) for job in jobs]
     for job in jobs:
         job.engine.close()
@@ -126,7 +119,24 @@ def score_verb(args: argparse.Namespace) -> int:
     return run_verb(args)
 
 
-def _tasks(args: argparse.Namespace) -> list[str]:
+def _jobs(args: argparse.Namespace, folder: Path) -> "list[Job]":
+    """The command's models and tasks, compiled. A suite's limits hold unless the command line gives its own."""
+    from dataclasses import replace
+
+    from evalsuite import api
+
+    names, suite = _tasks(args)
+    options = common.sampling_options(args)
+    if suite is not None:
+        options = replace(options, limits=suite.limits, limit=options.limit or suite.limit)
+    jobs = api.prepare(args.models, names, common.model_options(args), options, folder, args.name, common.meter)
+    for model in (job.plan.model for job in jobs):
+        if args.backend not in (None, model.backend):
+            raise InputError(f"--backend {args.backend}: {model.address} is answered by '{model.backend}' here")
+    return jobs
+
+
+def _tasks(args: argparse.Namespace) -> "tuple[list[str], Suite | None]":
     from evalsuite import registry
     from evalsuite.errors import unknown
 
@@ -135,12 +145,8 @@ def _tasks(args: argparse.Namespace) -> list[str]:
         known = registry.suites()
         if args.suite not in known:
             raise unknown("suite", args.suite, known)
-        suite = known[args.suite]
-        names += suite.tasks
-        args.limits = dict(suite.limits)
-        if args.limit is None:
-            args.limit = suite.limit
-    return names
+        return [*names, *known[args.suite].tasks], known[args.suite]
+    return names, None
 
 
 def _with_config(args: argparse.Namespace) -> argparse.Namespace:
