@@ -94,3 +94,22 @@ def test_suites_name_tasks_that_exist() -> None:
 def test_plugins_that_are_not_there_are_an_error() -> None:
     with pytest.raises(InputError, match="no such folder"):
         registry.add_plugins(["/nonexistent/tasks"])
+
+
+def test_an_installed_package_brings_tasks_by_entry_point(tmp_path, monkeypatch) -> None:
+    """A package with an entry point in `evalsuite.content` adds its tasks/ and judges/; nothing imports it."""
+    package = tmp_path / "acme_evals"
+    (package / "tasks" / "reasoning" / "acme_sums").mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('imported to list')")
+    (package / "tasks" / "reasoning" / "acme_sums" / "task.py").write_text('"""Sums."""\nTASK = {"version": 1}\n')
+    info = tmp_path / "acme_evals-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-evals\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[evalsuite.content]\nacme = acme_evals\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    registry.entries.cache_clear()
+    try:
+        assert registry.entries()["acme_sums"].family == "reasoning"
+    finally:
+        monkeypatch.undo()
+        registry.entries.cache_clear()

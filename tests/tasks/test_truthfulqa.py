@@ -220,3 +220,26 @@ def test_the_hubs_shape_and_a_wrong_file(tmp_path: Path) -> None:
     (tmp_path / "mc_task.json").write_text('[{"Question": "Why?"}]')
     with pytest.raises(InputError, match=r"mc_task\.json: item 1: needs 'question' and 'mc1_targets'"):
         list(task.load(replace(SETUP, data=str(tmp_path))))
+
+
+def test_mc2_end_to_end_is_a_share_and_the_same_in_any_batch(tiny: Path, tmp_path: Path, public_data) -> None:
+    """Regression 7 (deepeval#2957): MC2 on the unit interval and equal with any batch size, end to end."""
+    from evalsuite import api
+
+    source = str(public_data("truthfulqa/mc_task_v1.json"))
+    runs = [
+        api.run(
+            str(tiny),
+            "truthfulqa/mc2@logprob",
+            limit=6,
+            fewshot=1,
+            data={"truthfulqa": source},
+            store_dir=tmp_path / size,
+            args={"batch_size": size},
+        )
+        for size in ("1", "8", "64")
+    ]
+    values = [run.samples["score.mc2"].tolist() for run in runs]
+    assert all(0 <= v <= 1 for v in values[0])
+    for other in values[1:]:
+        assert other == pytest.approx(values[0], abs=1e-5)
