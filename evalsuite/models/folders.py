@@ -103,8 +103,7 @@ def check_architecture(path: Path, config: dict[str, Any], trust_remote_code: bo
         return
     if "auto_map" in config:
         raise ModelError(
-            f"{path}: needs code of its own (auto_map in config.json); add --model-args trust_remote_code=true "
-            "if you trust it"
+            f"{path}: needs code of its own (auto_map in config.json); add --trust-remote-code if you trust it"
         )
     if not model_type:
         raise ModelError(f"{path / 'config.json'}: has no model_type, so its architecture cannot be told")

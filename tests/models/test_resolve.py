@@ -197,7 +197,7 @@ def _garbage(folder: Path) -> None:
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "code of its own": (
         lambda f: _config(f, model_type="own_thing", auto_map={"AutoConfig": "configuration_own.Own"}),
-        "needs code of its own.*trust_remote_code=true",
+        "needs code of its own.*--trust-remote-code",
     ),
     "unknown architecture": (lambda f: _config(f, model_type="own_thing"), "unknown architecture 'own_thing'"),
     "no model type": (lambda f: _config(f, model_type=None), "no model_type"),
