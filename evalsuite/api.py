@@ -107,13 +107,13 @@ def prepare(
     return jobs
 
 
-def execute(jobs: Sequence[Job], folder: Path, meter: Meter | None = None) -> list[store.Run]:
+def execute(jobs: Sequence[Job], folder: Path, meter: Meter | None = None, overwrite: bool = False) -> list[store.Run]:
     """Runs compiled jobs one after the other, each with its weights released before the next is loaded."""
     runs = []
     for job in jobs:
         try:
             progress = meter(job.plan.model.name) if meter else None
-            runs.append(run_plan(job.engine, job.plan, folder, job.name, progress))
+            runs.append(run_plan(job.engine, job.plan, folder, job.name, progress, overwrite))
         finally:
             job.engine.close()
     return runs

@@ -96,7 +96,7 @@ def _smollm2(store: Path) -> "list[Run]":
         jobs += api.prepare(["smollm2"], suite.tasks, chosen, options, store, f"demo/{name}", common.meter)
     _within_budget(jobs)
     judge = api.prepare_judge("pairwise", "smollm2", ModelOptions(), store)
-    runs = api.execute(jobs, store, common.meter)
+    runs = api.execute(jobs, store, common.meter, overwrite=True)
     runs = api.judge_runs(judge, runs, store, None, common.meter)
     engines = [*(j.engine for j in jobs), judge.engine]
     spent = [sum(e.counts[k] for e in engines) for k in ("completion_tokens", "prompt_tokens")]
@@ -129,7 +129,7 @@ def _microworld(store: Path, size: str) -> "list[Run]":
         jobs = api.prepare(
             [address], suite.tasks, ModelOptions(), options, store, f"demo/microworld-{name}", common.meter
         )
-        runs += api.execute(jobs, store, common.meter)
+        runs += api.execute(jobs, store, common.meter, overwrite=True)
     return runs
 
 

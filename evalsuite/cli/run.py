@@ -46,6 +46,7 @@ def _add_options(parser: argparse.ArgumentParser, tasks: bool = True) -> None:
         parser.add_argument("--suite", metavar="S", help="a named list of tasks (see: evalsuite list suites)")
     parser.add_argument("--config", metavar="FILE", help="TOML file with these options; the command line wins")
     parser.add_argument("--name", metavar="NAME", help="the run's name; NAME/MODEL with several models")
+    parser.add_argument("--overwrite", action="store_true", help="take the name of a run that was made differently")
     parser.add_argument("--backend", metavar="B", help="the engine (default: by the model)")
     parser.add_argument("--all-metrics", action="store_true", help="print every metric, not only the headline ones")
     common.add_store(parser)
@@ -64,7 +65,7 @@ def run_verb(args: argparse.Namespace) -> int:
     _check_judge(args)
     jobs = _jobs(args, folder)
     judge = _prepare_judge(args, folder)
-    runs = api.execute(jobs, folder, common.meter)
+    runs = api.execute(jobs, folder, common.meter, args.overwrite)
     if judge is not None:
         runs = api.judge_runs(judge, runs, folder, args.against, common.meter)
     if args.json:

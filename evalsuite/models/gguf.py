@@ -49,10 +49,15 @@ def _convert(file: Path, folder: Path) -> None:
         raise MissingExtra("reading .gguf files needs the package gguf: pip install gguf")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-        loaded = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.float32)
+        # Everything is in the file. Said out loud, because the tokenizer's saved settings hold this very argument, and
+        # the checkpoint's fingerprint must not depend on whether the hub could be reached when it was converted.
+        here = {"gguf_file": file.name, "local_files_only": True}
+        tokenizer = AutoTokenizer.from_pretrained(str(file.parent), **here)
+        loaded = AutoModelForCausalLM.from_pretrained(str(file.parent), dtype=torch.float32, **here)
     except (ValueError, KeyError, RuntimeError, NotImplementedError) as error:
         raise ModelError(f"{file}: transformers cannot read it ({str(error).splitlines()[0]})") from error
     # A model loaded from GGUF refuses save_pretrained (it counts as quantised): its weights move into a plain one.

@@ -1,6 +1,7 @@
 """A run: the plan's stages one after the other, then scores, figures and the run's folder."""
 
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -22,13 +23,23 @@ from evalsuite.store.runs import run_folder
 Values = dict[str, tuple[Completion, ...]]
 
 
-def run_plan(engine: Engine, plan: Plan, store: Path, name: str | None = None, progress: Progress | None = None) -> Run:
-    """Executes a plan and writes its run. Interrupted, it loses at most one group: the same command resumes."""
+def run_plan(
+    engine: Engine,
+    plan: Plan,
+    store: Path,
+    name: str | None = None,
+    progress: Progress | None = None,
+    overwrite: bool = False,
+) -> Run:
+    """Executes a plan and writes its run. Interrupted, it loses at most one group: the same command resumes.
+
+    Raises InputError where the name belongs to other work; `overwrite` deletes that run instead.
+    """
     started = time.time()
     hashes = {task.id: _prompt_hash(task) for task in plan.tasks}
     identity = run_identity(plan, hashes)
     name = name or f"{plan.model.name}-{identity[:8]}"
-    check_name(store, name, identity)
+    claim_name(store, name, identity, overwrite)
     engine.tell_prompts({s.id: question(s) for task in plan.tasks for s in task.samples})
     prompts: dict[Slot, str] = {}
     answers: dict[str, Completion] = {}
@@ -50,16 +61,19 @@ def run_identity(plan: Plan, hashes: Mapping[str, str]) -> str:
     return fingerprint([plan.model.identity, plan.model.name, tasks, plan.options.identity()])
 
 
-def check_name(store: Path, name: str, identity: str) -> None:
+def claim_name(store: Path, name: str, identity: str, overwrite: bool) -> None:
     """A name belongs to one work: taking it for another would overwrite figures silently."""
-    path = run_folder(store, name) / "manifest.json"
-    if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if before.get("identity") != identity:
-            raise InputError(
-                f"run '{name}' exists in {store} and was made differently; choose another --name, "
-                f"or delete {path.parent}"
-            )
+    folder = run_folder(store, name)
+    if not (folder / "manifest.json").is_file():
+        return
+    before = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    if before.get("identity") == identity:
+        return
+    if not overwrite:
+        raise InputError(
+            f"run '{name}' exists in {store} and was made differently; choose another --name or --overwrite"
+        )
+    shutil.rmtree(folder)
 
 
 def write_rows(

@@ -158,6 +158,11 @@ def test_a_name_belongs_to_one_work(tiny: Path, tmp_path: Path, plugin) -> None:
     api.run(str(tiny), "fox", store_dir=tmp_path, name="mine", limit=3)
     with pytest.raises(InputError, match="made differently"):
         api.run(str(tiny), "fox", store_dir=tmp_path, name="mine", limit=4)
+    jobs = api.prepare([str(tiny)], ["fox"], ModelOptions(), Options(limit=4), tmp_path, "mine")
+    (tmp_path / "runs" / "mine" / "annotations-x.jsonl").write_text("{}")
+    (run,) = api.execute(jobs, tmp_path, overwrite=True)
+    assert len(run.samples()) == 4
+    assert not (run.path / "annotations-x.jsonl").exists(), "another work's annotations stayed"
 
 
 def test_rescore_generates_nothing_and_takes_the_new_scorer(tiny: Path, tmp_path: Path, plugin) -> None:
