@@ -19,6 +19,8 @@ def health_of(completions: Sequence[Completion], unparsable: int, scored: int, s
     if n == 0:
         return Health(n=0, shortened=shortened)
     thinking = [c for c in completions if c.reasoning is not None]
+    # A file of answers does not say how many tokens they were: unknown is not 0.
+    counted = any(c.tokens or c.reasoning_tokens for c in completions) or not any(c.text for c in completions)
     return Health(
         n=n,
         truncated=sum(c.finish_reason == "length" for c in completions) / n,
@@ -26,7 +28,7 @@ def health_of(completions: Sequence[Completion], unparsable: int, scored: int, s
         refused=sum(refuses(c.text) for c in completions) / n,
         repeated=sum(loops(c.text) for c in completions) / n,
         unparsable=unparsable / scored if scored else None,
-        mean_tokens=sum(c.tokens + c.reasoning_tokens for c in completions) / n,
+        mean_tokens=sum(c.tokens + c.reasoning_tokens for c in completions) / n if counted else None,
         shortened=shortened,
         unclosed_reasoning=sum(not c.reasoning_closed for c in thinking) / len(thinking) if thinking else None,
     )
