@@ -34,6 +34,15 @@ def health_of(completions: Sequence[Completion], unparsable: int, scored: int, s
     )
 
 
+def why_unread(completion: Completion) -> str:
+    """The reason for a verdict that could not be read, as the remedy has it: a failed call, silence, a cut, or words."""
+    if completion.error:
+        return "backend_error"
+    if not completion.text.strip():
+        return "empty"
+    return "truncated" if completion.finish_reason == "length" else "unparsable"
+
+
 def loops(text: str) -> bool:
     """Whether a text ends in a loop: its last words say the same thing (1 to 60 words) at least three times in a row,
     covering at least 12 words; a short emphatic repeat ("no, no, no") is no loop."""

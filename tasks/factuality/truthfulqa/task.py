@@ -13,6 +13,7 @@ from evalsuite.data import Setup
 from evalsuite.data.official import official_text
 from evalsuite.errors import InputError
 from evalsuite.records import Completion, Completions, Request, Sample, Sampling, Score, missing, user
+from evalsuite.scoring.health import why_unread
 from evalsuite.scoring.verdicts import choice_letter
 
 TASK = {
@@ -130,18 +131,10 @@ def _by_letter(sample: Sample, completion: Completion, setup: Setup) -> Score:
     order = _order(sample, setup)
     letter = choice_letter(completion.text, LETTERS[: len(order)])
     if letter is None:
-        return missing(_reason(completion))
+        return missing(why_unread(completion))
     picked = order[LETTERS.index(letter)]
     details = {"choice": sample.target["choices"][picked]}
     return Score(float(sample.target["labels"][picked]), answer=letter, details=details)
-
-
-def _reason(completion: Completion) -> str:
-    if completion.error:
-        return "backend_error"
-    if not completion.text.strip():
-        return "empty"
-    return "truncated" if completion.finish_reason == "length" else "unparsable"
 
 
 def gold(sample: Sample, setup: Setup) -> str | dict[str, list[float]]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from evalsuite.data import Setup
 from evalsuite.data.official import official_text
 from evalsuite.errors import InputError
-from evalsuite.records import Completion, Completions, Request, Sample, Sampling, Score, missing, user
+from evalsuite.records import Completions, Request, Sample, Sampling, Score, missing, user
+from evalsuite.scoring.health import why_unread
 from evalsuite.scoring.verdicts import yes_no
 
 TASK = {
@@ -69,7 +70,7 @@ def score(sample: Sample, completions: Completions) -> dict[str, Score]:
     said = {key: yes_no(completions[key].text) for key in HALLUCINATED}
     read = {key: verdict for key, verdict in said.items() if verdict is not None}
     official = _official(completions)
-    unread = [_reason(completions[key]) for key in HALLUCINATED if key not in read]
+    unread = [why_unread(completions[key]) for key in HALLUCINATED if key not in read]
     words = {key: "Yes" if verdict else "No" for key, verdict in read.items()}
     if not read:
         names = ("acc", "pair_acc", "yes_rate", "precision_yes", "recall_yes")
@@ -101,14 +102,6 @@ def official_verdict(text: str) -> bool | None:
     text = text.replace(".", "")
     yes, no = "Yes" in text, "No" in text
     return None if yes == no else yes
-
-
-def _reason(completion: Completion) -> str:
-    if completion.error:
-        return "backend_error"
-    if not completion.text.strip():
-        return "empty"
-    return "truncated" if completion.finish_reason == "length" else "unparsable"
 
 
 def gold(sample: Sample) -> dict[str, str]:
