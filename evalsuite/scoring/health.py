@@ -35,7 +35,7 @@ def health_of(completions: Sequence[Completion], unparsable: int, scored: int, s
 
 
 def why_unread(completion: Completion) -> str:
-    """The reason for a verdict that could not be read, as the remedy has it: a failed call, silence, a cut, or words."""
+    """Why a verdict could not be read, as the remedy has it: a failed call, silence, a cut, or the words themselves."""
     if completion.error:
         return "backend_error"
     if not completion.text.strip():
