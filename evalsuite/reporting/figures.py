@@ -171,7 +171,14 @@ def _layout(
             "zeroline": False,
             "showgrid": False,
         },
-        "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom", "xanchor": "left"},
+        "legend": {
+            "orientation": "h",
+            "itemsizing": "constant",
+            "x": 0,
+            "y": 1,
+            "yanchor": "bottom",
+            "xanchor": "left",
+        },
         "hovermode": "closest",
         "showlegend": True,
     }

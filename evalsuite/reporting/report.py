@@ -15,7 +15,7 @@ from evalsuite.errors import InputError
 from evalsuite.reporting.figures import colour, difference_forest, forest
 from evalsuite.reporting.pages import render, write_page
 from evalsuite.reporting.samples import SHOWN, task_samples
-from evalsuite.reporting.tables import HEALTH, TaskBlock, families, headline, particulars
+from evalsuite.reporting.tables import HEALTH, TaskBlock, families, further, headline, particulars
 from evalsuite.store import Run
 
 
@@ -24,6 +24,7 @@ class Family:
     id: str
     title: str
     blocks: list[TaskBlock]
+    further: list[TaskBlock]
     figures: list[str]
 
 
@@ -84,7 +85,7 @@ def _family(runs: Sequence[Run], name: str, tasks: Sequence[str], figures: dict[
             figures[f"family-{name}-{number}"] = figure
             ids.append(f"family-{name}-{number}")
     title = name.replace("_", " ")
-    return Family(name, title[:1].upper() + title[1:], headline(runs, tasks), ids)
+    return Family(name, title[:1].upper() + title[1:], headline(runs, tasks), further(runs, tasks), ids)
 
 
 def _compared(runs: Sequence[Run], figures: dict[str, Any]) -> list[Compared]:

@@ -1,6 +1,6 @@
 """What the tables of a page say, computed once: headline scores with health, and the runs' own particulars."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,12 +63,27 @@ def families(runs: Sequence[Run]) -> dict[str, list[str]]:
 
 
 def headline(runs: Sequence[Run], tasks: Sequence[str]) -> list[TaskBlock]:
-    """The headline metrics of some tasks: one block for each, one row for each run that has it."""
-    blocks = []
-    for task in tasks:
-        for name in dict.fromkeys(m.name for run in runs for m in run.metrics if m.task == task and m.primary):
-            blocks.append(_block(runs, task, name))
-    return blocks
+    """The headline metrics of some tasks and the judges' win rates: one block for each, one row for each run that has
+    it."""
+    return _blocks(runs, tasks, leading)
+
+
+def further(runs: Sequence[Run], tasks: Sequence[str]) -> list[TaskBlock]:
+    """The other metrics of some tasks, as `headline` has the first ones."""
+    return _blocks(runs, tasks, lambda metric: not leading(metric))
+
+
+def leading(metric: Metric) -> bool:
+    """Whether a metric stands in the first table: a headline metric, or what a judge was asked for."""
+    return metric.primary or metric.name.startswith("win_rate[")
+
+
+def _blocks(runs: Sequence[Run], tasks: Sequence[str], wanted: Callable[[Metric], bool]) -> list[TaskBlock]:
+    return [
+        _block(runs, task, name)
+        for task in tasks
+        for name in dict.fromkeys(m.name for run in runs for m in run.metrics if m.task == task and wanted(m))
+    ]
 
 
 def lower_is_better(run: Run, task: str, metric: str) -> bool:

@@ -49,6 +49,12 @@ def test_a_run_with_other_samples_says_so(make_run, tmp_path):
     assert html.count(">other samples</small>") == 1
 
 
+def test_a_figure_without_a_value_says_why(make_run, tmp_path):
+    html = build_index([make_run("a", {"facts": {"acc": [None, None]}})], tmp_path).read_text(encoding="utf-8")
+    cell = re.findall(r'<td class="num".*?</td>', html, re.DOTALL)[0]
+    assert re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", cell)).strip() == "no value n=0 2 without a score 10% cut"
+
+
 def test_a_childs_report_stands_beside_its_parent(make_run, tmp_path):
     base = make_run("base", {"facts": {"acc": [0, 1] * 10}})
     child = make_run("sft", {"facts": {"acc": [1, 1] * 10}}, model={"lineage": {"parent": "f-base"}})

@@ -51,6 +51,22 @@ def test_every_score_stands_with_its_n_and_interval(page):
         assert int(cells[3]) > 0
 
 
+def test_every_drawn_metric_stands_in_a_table(make_run, tmp_path):
+    win = "win_rate[pairwise:j against a]"
+    runs = [
+        make_run("a", {"open": {"ead": [0.2, 0.4], "words": [1, 0]}}),
+        make_run("b", {"open": {"ead": [0.3, 0.4], "words": [1, 1], win: [0.5, 1]}}),
+    ]
+    html = write_report(runs, tmp_path / "r.html").read_text(encoding="utf-8").split("<script>")[0]
+    first, rest = (
+        re.findall(r'<span class="metric">(\S+?)[ <]', t)
+        for t in html.split('id="factuality"')[1].split("1 further metric")
+    )
+    assert (first, rest[:1]) == (["ead", "win_rate[pairwise:j"], ["words"])
+    for row in re.findall(r'<tr class="inner.*?</tr>', html, re.DOTALL):
+        assert int(re.sub(r"<[^>]+>", "", re.findall(r"<td.*?</td>", row, re.DOTALL)[3])) == 2
+
+
 def _evil_runs(make_run):
     text = {"prompt": EVIL, "answer": EVIL, "reasoning": EVIL, "target": json.dumps(EVIL), "finish_reason": "length"}
     text["details.acc"] = json.dumps({"answer": EVIL + "!"})
