@@ -18,7 +18,7 @@ from evalsuite.running.figures import Row, fill_missing, health_of_rows, metrics
 from evalsuite.running.manifest import now, question, record, run_manifest
 from evalsuite.store import Run, write_run
 from evalsuite.store.responses import decode
-from evalsuite.store.runs import run_folder
+from evalsuite.store.runs import free_folder, read_object
 
 Values = dict[str, tuple[Completion, ...]]
 
@@ -63,10 +63,10 @@ def run_identity(plan: Plan, hashes: Mapping[str, str]) -> str:
 
 def claim_name(store: Path, name: str, identity: str, overwrite: bool) -> None:
     """A name belongs to one work: taking it for another would overwrite figures silently."""
-    folder = run_folder(store, name)
+    folder = free_folder(store, name)
     if not (folder / "manifest.json").is_file():
         return
-    before = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    before = {} if overwrite else read_object(folder / "manifest.json")
     if before.get("identity") == identity:
         return
     if not overwrite:

@@ -7,14 +7,16 @@ cover weights, rendered input, sampling and draw; the cache therefore never mixe
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
 from evalsuite.errors import StoreError
 from evalsuite.records import Completion
 
 SCHEMA = 1
+_DEFAULTS = asdict(Completion())
 _FIELDS = {f.name for f in fields(Completion)}
 
 
@@ -46,16 +48,23 @@ class Responses:
             part = wanted[start : start + 500]
             marks = ",".join("?" * len(part))
             query = f"SELECT fingerprint, completion FROM responses WHERE fingerprint IN ({marks})"
-            found.update((key, decode(text)) for key, text in self._db.execute(query, part))
+            found.update((key, decode(text)) for key, text in self._rows(query, part))
         return found
 
+    def _rows(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be read ({error}); remove it or give another --store") from error
+
     def put(self, model: str, completions: Mapping[str, Completion]) -> None:
-        """Stores a group whole. Failed completions are left out: they are asked again next time."""
+        """Stores a group whole. Failed completions are left out: they are asked again next time. What is stored stays:
+        where two processes answer the same unit, the first one's answer is everybody's."""
         now = time.time()
         rows = [(key, model, encode(c), now) for key, c in completions.items() if c.error is None]
         try:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT OR IGNORE INTO responses VALUES (?, ?, ?, ?)", rows)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             if self._db.in_transaction:
@@ -64,7 +73,7 @@ class Responses:
 
     def size(self) -> dict[str, int]:
         """Rows and bytes in all, and rows by model."""
-        rows = dict(self._db.execute("SELECT model, COUNT(*) FROM responses GROUP BY model ORDER BY model"))
+        rows = dict(self._rows("SELECT model, COUNT(*) FROM responses GROUP BY model ORDER BY model"))
         return {"rows": sum(rows.values()), "bytes": self.path.stat().st_size, **rows}
 
     def prune(self, model: str | None = None, older_than_days: float | None = None) -> int:
@@ -76,8 +85,11 @@ class Responses:
         if older_than_days is not None:
             where.append("created < ?")
             values.append(str(time.time() - older_than_days * 86400))
-        count = self._db.execute(f"DELETE FROM responses WHERE {' AND '.join(where)}", values).rowcount
-        self._db.execute("VACUUM")
+        try:
+            count = self._db.execute(f"DELETE FROM responses WHERE {' AND '.join(where)}", values).rowcount
+            self._db.execute("VACUUM")
+        except sqlite3.Error as error:
+            raise StoreError(f"{self.path}: cannot be written ({error})") from error
         return count
 
     def close(self) -> None:
@@ -86,9 +98,8 @@ class Responses:
 
 def encode(completion: Completion) -> str:
     """Compact JSON without the fields that have their default; floats survive exactly (shortest repr)."""
-    default = asdict(Completion())
-    row = {k: v for k, v in asdict(completion).items() if v != default[k]}
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+    row = {k: v for k in _DEFAULTS if (v := getattr(completion, k)) != _DEFAULTS[k]}
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=dict)
 
 
 def decode(text: str) -> Completion:

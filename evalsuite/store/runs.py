@@ -8,12 +8,13 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.errors import InputError, unknown
+from evalsuite.errors import InputError, StoreError, unknown
 from evalsuite.records import Health, Metric
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 NESTED = ("target", "metadata", "completions")
+LONGEST_NAME = 120  # bytes of one part of a run's name: file systems hold 255, temporary names are longer
 
 
 def default_store() -> Path:
@@ -43,7 +45,11 @@ class Run:
         name `score.NAME`, `reason.NAME`, `weight.NAME`, `details.NAME` (JSON text)."""
         import pandas as pd
 
-        return pd.read_parquet(self.path / "samples.parquet")
+        path = self.path / "samples.parquet"
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
+            raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the command again") from error
 
 
 def write_run(
@@ -54,79 +60,139 @@ def write_run(
     health: Mapping[str, Health],
     rows: Sequence[Mapping[str, Any]],
 ) -> Run:
-    """Writes a run's folder atomically, replacing one of the same name; other files in it (annotations) are kept."""
+    """Writes a run's folder atomically, replacing one of the same name; other files in it (annotations) are kept.
+
+    Raises StoreError where the store cannot be written.
+    """
     import pandas as pd
 
-    target = run_folder(store, name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    target = free_folder(store, name)
     try:
-        temporary.chmod(0o755)
-        write_json(temporary / "manifest.json", {"schema": SCHEMA, "name": name, **manifest})
-        write_json(
-            temporary / "metrics.json",
-            {
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        try:
+            temporary.chmod(0o755)
+            write_json(temporary / "manifest.json", {"schema": SCHEMA, "name": name, **manifest})
+            figures = {
                 "schema": SCHEMA,
                 "metrics": [asdict(m) for m in metrics],
                 "health": {task: asdict(h) for task, h in sorted(health.items())},
-            },
-        )
-        pd.DataFrame(list(rows)).to_parquet(temporary / "samples.parquet", index=False)
-        if target.exists():
-            for extra in target.iterdir():
-                if not (temporary / extra.name).exists():
-                    shutil.copy2(extra, temporary / extra.name)
-            old = temporary.with_name(temporary.name + ".old")
-            target.rename(old)
-            temporary.rename(target)
-            shutil.rmtree(old)
-        else:
-            temporary.rename(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            }
+            write_json(temporary / "metrics.json", figures)
+            pd.DataFrame(list(rows)).to_parquet(temporary / "samples.parquet", index=False)
+            with _locked(store / ".runs.lock"):
+                _put_in_place(temporary, target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(f"{target}: cannot be written ({error}); give another folder with --store") from error
     return read_run(target, name)
 
 
+def _put_in_place(temporary: Path, target: Path) -> None:
+    if not target.exists():
+        temporary.rename(target)
+        return
+    for extra in target.iterdir():
+        if extra.is_file() and not (temporary / extra.name).exists():
+            shutil.copy2(extra, temporary / extra.name)
+    old = temporary.with_name(temporary.name + ".old")
+    target.rename(old)
+    temporary.rename(target)
+    shutil.rmtree(old)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time puts a run in place: the same command may run twice at once."""
+    try:
+        import fcntl
+    except ImportError:  # Windows has no advisory locks of this kind
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Deterministic JSON: sorted keys, no NaN."""
+    """Deterministic JSON: sorted keys, no NaN. Replaces the file in one step."""
     text = json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    half = path.with_name(f".{path.name}.{os.getpid()}.part")
+    half.write_text(text + "\n", encoding="utf-8")
+    os.replace(half, path)
 
 
 def run_folder(store: Path, name: str) -> Path:
     parts = name.split("/")
-    if any(not part or part.startswith(".") for part in parts) or "\\" in name:
-        raise InputError(f"run name '{name}': use letters, digits, '-', '_' and '.', not starting with '.'")
+    odd = "\\" in name or not name.isprintable() or any(len(part.encode()) > LONGEST_NAME for part in parts)
+    if odd or any(not part or part.startswith(".") for part in parts):
+        shown = name if name.isprintable() else repr(name)
+        raise InputError(
+            f"run name '{shown[:80]}': use letters, digits, '-', '_' and '.', not starting with '.', "
+            f"at most {LONGEST_NAME} bytes"
+        )
     return store.joinpath("runs", *parts)
+
+
+def free_folder(store: Path, name: str) -> Path:
+    """The folder of a run that is to be written. Raises InputError where the name stands for something else: `latest`,
+    a group of runs (NAME of NAME/MODEL), or a run that this one would lie inside."""
+    folder = run_folder(store, name)
+    if name == "latest":
+        raise InputError("run name 'latest': stands for the newest run; choose another --name")
+    inside = next((p for p in folder.glob("*/**/manifest.json")), None)
+    if inside is not None:
+        other = inside.parent.relative_to(store / "runs").as_posix()
+        raise InputError(f"run name '{name}' is a group of runs already ({other}); choose another --name")
+    for above in list(folder.parents)[: name.count("/")]:
+        if (above / "manifest.json").is_file():
+            raise InputError(f"run name '{name}' lies inside the run '{above.name}'; choose another --name")
+    return folder
 
 
 def read_run(folder: Path, name: str | None = None) -> Run:
     """Reads a run's folder. Raises InputError where it is no run or of another schema."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        figures = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{folder}: not a run ({Path(error.filename).name} is missing)") from error
-    except json.JSONDecodeError as error:
-        raise InputError(f"{folder}: damaged run (line {error.lineno}: {error.msg}); run the command again") from error
+    manifest, figures = read_object(folder / "manifest.json"), read_object(folder / "metrics.json")
     if figures.get("schema") != SCHEMA:
         raise InputError(f"{folder}: schema {figures.get('schema')}, this evalsuite reads {SCHEMA}")
-    metrics = [Metric(**m) for m in figures["metrics"]]
-    health = {task: Health(**h) for task, h in figures["health"].items()}
-    return Run(name or manifest["name"], folder, manifest, metrics, health)
+    try:
+        metrics = [Metric(**m) for m in figures["metrics"]]
+        health = {task: Health(**h) for task, h in figures["health"].items()}
+        return Run(name or manifest["name"], folder, manifest, metrics, health)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{folder}: damaged run ({type(error).__name__}: {error}); run the command again") from error
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object of a run's folder. Raises InputError where the file is missing or damaged."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path.parent}: not a run ({path.name} is missing)") from error
+    except json.JSONDecodeError as error:
+        where = f"{path.name} line {error.lineno}: {error.msg}"
+        raise InputError(f"{path.parent}: damaged run ({where}); run the command again") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path.parent}: damaged run ({path.name}: {error}); run the command again") from error
+    if not isinstance(value, dict):
+        raise InputError(f"{path.parent}: damaged run ({path.name} is no object); run the command again")
+    return value
 
 
 def list_runs(store: Path) -> list[Run]:
     """All finished runs of a store, the oldest first."""
     root = store / "runs"
-    folders = sorted(p.parent for p in root.glob("**/manifest.json") if not any(q.startswith(".") for q in p.parts))
+    folders = sorted(p.parent for p in root.glob("**/manifest.json"))
+    # Hidden folders below the root are half-written runs; the store itself may lie anywhere.
+    folders = [f for f in folders if not any(part.startswith(".") for part in f.relative_to(root).parts)]
     runs = [read_run(f, f.relative_to(root).as_posix()) for f in folders]
     return sorted(runs, key=lambda r: (r.manifest.get("finished", ""), r.name))
 
 
 def open_run(store: Path, name: str) -> Run:
     """A run by its name in the store, its folder, or `latest`."""
-    if (Path(name) / "manifest.json").is_file():
+    if name and os.path.isfile(os.path.join(name, "manifest.json")):  # unlike Path.is_file, false for any odd name
         return read_run(Path(name))
     if name == "latest":
         runs = list_runs(store)

@@ -72,3 +72,23 @@ def test_a_file_in_the_way_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "responses.sqlite").write_text("not a database, certainly not one of ours" * 10)
     with pytest.raises(StoreError, match="cannot be opened"):
         Responses(tmp_path)
+
+
+def test_an_answer_that_is_stored_stays(tmp_path: Path) -> None:
+    """Two processes answer the same unit: the first answer is everybody's, so repeated figures are the same."""
+    store = Responses(tmp_path)
+    store.put("m", {"a": Completion("first")})
+    store.put("m", {"a": Completion("second")})
+    assert store.get(["a"]) == {"a": Completion("first")}
+
+
+def test_a_journal_that_breaks_later_is_one_clear_line(tmp_path: Path) -> None:
+    store = Responses(tmp_path)
+    store.put("m", {f"{i:05d}": Completion("x" * 500) for i in range(500)})
+    store.close()
+    with (tmp_path / "responses.sqlite").open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\x07" * 150_000)
+    broken = Responses(tmp_path)
+    with pytest.raises(StoreError, match="cannot be read"):
+        broken.get([f"{i:05d}" for i in range(500)])

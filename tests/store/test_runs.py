@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.errors import InputError
+from evalsuite.errors import InputError, StoreError
 from evalsuite.records import Health, Metric
 from evalsuite.store import list_runs, open_run, write_run
 
@@ -63,3 +63,73 @@ def test_unknown_and_damaged_runs(tmp_path: Path) -> None:
     (run.path / "metrics.json").write_text("{")
     with pytest.raises(InputError, match="damaged"):
         open_run(tmp_path, "smollm2-abc")
+
+
+@pytest.mark.parametrize("place", [".hidden/store", "a/../store"])
+def test_a_store_may_lie_below_a_hidden_or_relative_folder(tmp_path: Path, place: str) -> None:
+    (tmp_path / "a").mkdir()
+    write(tmp_path / place, "one")
+    assert [r.name for r in list_runs(tmp_path / place)] == ["one"]
+
+
+def test_a_run_is_never_written_over_a_group_of_runs_or_inside_one(tmp_path: Path) -> None:
+    write(tmp_path, "pair/a")
+    with pytest.raises(InputError, match="is a group of runs"):
+        write(tmp_path, "pair")
+    write(tmp_path, "one")
+    with pytest.raises(InputError, match="lies inside the run 'one'"):
+        write(tmp_path, "one/b")
+
+
+@pytest.mark.parametrize("name", ["latest", "a\nb", "x" * 300])
+def test_names_that_cannot_be_found_again(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="run name"):
+        write(tmp_path, name)
+
+
+def test_a_very_long_or_empty_name_is_unknown_and_no_crash(tmp_path: Path) -> None:
+    for name in ("x" * 5000, "", "y" * 300):
+        with pytest.raises(InputError):
+            open_run(tmp_path, name)
+
+
+def test_several_processes_write_one_run_at_once(tmp_path: Path) -> None:
+    """Renames of two writers interleave: one found the folder gone, or full, and died."""
+    import threading
+
+    faults: list[BaseException] = []
+
+    def often() -> None:
+        try:
+            for _ in range(15):
+                write(tmp_path, "same")
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=often) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert open_run(tmp_path, "same").metrics == [METRIC]
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [("manifest.json", "[]"), ("metrics.json", '{"schema": 1}'), ("metrics.json", '{"schema": 1, "metrics": [{}]}')],
+)
+def test_damaged_files_are_one_clear_line(tmp_path: Path, file: str, text: str) -> None:
+    run = write(tmp_path, "a")
+    (run.path / file).write_text(text)
+    with pytest.raises(InputError, match="damaged run"):
+        open_run(tmp_path, "a")
+    (write(tmp_path, "b").path / "samples.parquet").write_text("no parquet")
+    with pytest.raises(InputError, match="cannot be read"):
+        open_run(tmp_path, "b").samples()
+
+
+def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file in the way")
+    with pytest.raises(StoreError, match="cannot be written"):
+        write(tmp_path, "a")
