@@ -85,6 +85,18 @@ def test_every_task_of_ours_has_a_card_and_a_summary() -> None:
         assert entry.family in registry.FAMILIES, entry.name
 
 
+def test_every_card_says_the_version_and_the_headline_metric() -> None:
+    for entry in registry.entries().values():
+        head = " ".join((entry.folder / "README.md").read_text(encoding="utf-8").split("\n\n")[1].split())
+        assert head.startswith(f"Version {entry.spec['version']}. Metrics: "), entry.name
+        primary = entry.spec.get("primary", "acc")
+        named = {
+            *(primary.values() if isinstance(primary, dict) else [primary]),
+            *entry.spec.get("lower_is_better", ()),
+        }
+        assert all(f"`{name}`" in head for name in named | set(entry.spec.get("baselines", ()))), entry.name
+
+
 def test_suites_name_tasks_that_exist() -> None:
     for name, suite in registry.suites().items():
         assert registry.find_tasks(suite.tasks), name

@@ -90,8 +90,11 @@ def test_matrix_of_the_longer_text(public_data: Callable[[str], Path]) -> None:
     matrices = [row["acc"].details["matrix"] for row in rows]
     mean = [[round(fmean(m[i][j] for m in matrices), 4) for j in range(3)] for i in range(3)]
     assert mean == [[0.4186, 0, 0], [0.9922, 0.2481, 0.0775], [0.9922, 0.4496, 0.1860]]
-    for name in ("hard", "normal", "easy"):
-        assert round(_mean(rows, name), 5) == task.TASK["baselines"][name]["longer"]
+
+
+def test_baselines_hold_for_both_subsets() -> None:
+    """They are shown beside every subset; what the longer text gets differs (`PUBLISHED`) and stands in the card."""
+    assert set(map(tuple, (b.items() for b in task.TASK["baselines"].values()))) == {(("coin", 0.5),)}
 
 
 @pytest.mark.parametrize("method", task.TASK["methods"])

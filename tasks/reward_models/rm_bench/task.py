@@ -23,12 +23,12 @@ TASK = {
     "primary": "acc",
     "public": "rm_bench",
     "data": ["chat_filtered.json, safety-response_filtered.json or total_dataset.json (github.com/THU-KEG/RM-Bench)"],
-    # Longer: always the longer text, on chat.
+    # Baselines that differ by subset stand in the card: these are shown beside both.
     "baselines": {
         "acc": {"coin": 0.5},
-        "hard": {"coin": 0.5, "longer": 0.02584},
-        "normal": {"coin": 0.5, "longer": 0.28424},
-        "easy": {"coin": 0.5, "longer": 0.81137},
+        "hard": {"coin": 0.5},
+        "normal": {"coin": 0.5},
+        "easy": {"coin": 0.5},
     },
 }
 STYLES = ("concise", "detailed", "markdown")
