@@ -2,9 +2,12 @@
 
 import inspect
 import itertools
+import json
+import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +18,8 @@ from evalsuite.errors import EvalsuiteError, InputError, TaskError, unknown
 from evalsuite.planning.options import Options
 from evalsuite.records import Completions, Kind, Metric, Request, Sample, Score
 from evalsuite.registry import TaskRef, load_module
+
+SAMPLE_FIELDS = tuple(f.name for f in fields(Sample))
 
 
 @dataclass(frozen=True)
@@ -42,28 +47,65 @@ class Task:
 
     @cached_property
     def data_hash(self) -> str:
-        return fingerprint([asdict(s) for s in self.samples])
+        return fingerprint([{name: getattr(s, name) for name in SAMPLE_FIELDS} for s in self.samples])
 
     def prompt(self, sample: Sample) -> list[Request]:
         if not hasattr(self.module, "prompt"):
             return [Request("generate", sample.messages)]
-        return list(self._call("prompt", sample))
+        return self._requests("prompt", sample)
 
     def follow_up(self, sample: Sample, completions: Completions) -> list[Request]:
         if not hasattr(self.module, "follow_up"):
             return []
-        return list(self._call("follow_up", sample, completions))
+        return self._requests("follow_up", sample, completions)
+
+    def _requests(self, name: str, sample: Sample, *more: Any) -> list[Request]:
+        # Made a list inside the guarded call: a generator runs its body only here.
+        made: list[Request] = self._call(name, sample, *more, then=list)
+        for request in made:
+            if not isinstance(request, Request) or not request.messages:
+                found = "a request without messages" if isinstance(request, Request) else type(request).__name__
+                raise TaskError(f"task {self.id}, sample {sample.id}: {name} returned {found}, not a Request")
+        return made
 
     def score(self, sample: Sample, completions: Completions) -> dict[str, Score]:
-        """Scores by metric name; plain numbers and booleans become scores of weight 1."""
+        """Scores by metric name; plain numbers and booleans become scores of weight 1.
+
+        Raises TaskError for a value that is no finite number: nan or infinity would spoil the whole figure.
+        """
         raw = self._call("score", sample, completions)
         if not isinstance(raw, Mapping):
             raise TaskError(f"task {self.id}, sample {sample.id}: score returned {type(raw).__name__}, not a dict")
-        return {str(k): v if isinstance(v, Score) else Score(float(v)) for k, v in raw.items()}
+        return {str(k): self._checked(sample, str(k), v) for k, v in raw.items()}
+
+    def _checked(self, sample: Sample, name: str, given: Any) -> Score:
+        score = given if isinstance(given, Score) else Score(0.0 if given is None else given)
+        where = f"task {self.id}, sample {sample.id}: score '{name}'"
+        if given is None or isinstance(score.value, str | bytes):
+            shown = None if given is None else score.value
+            raise TaskError(f"{where} is {shown!r}, not a number (a verdict that is not there: missing(reason))")
+        try:
+            value = None if score.value is None else float(score.value)
+            weight = float(score.weight)
+        except (TypeError, ValueError) as error:
+            raise TaskError(f"{where} is {score.value!r} of weight {score.weight!r}, not a number") from error
+        if not math.isfinite(value or 0.0) or not math.isfinite(weight) or weight < 0:
+            raise TaskError(f"{where} is {value} of weight {weight}: both must be finite, no weight below 0")
+        fault = not_json(score.details)
+        if fault:
+            raise TaskError(f"{where}: its details are no JSON ({fault})")
+        return replace(score, value=value, weight=weight)
 
     def metrics(self, rows: Sequence[tuple[Sample, Mapping[str, Score]]]) -> list[Metric]:
         """Corpus figures of the task's own, beside the weighted means that every score gets."""
-        return list(_call(self.module.metrics, rows, self.setup)) if hasattr(self.module, "metrics") else []
+        if not hasattr(self.module, "metrics"):
+            return []
+        made: list[Metric] = self._guarded("metrics", (rows, self.setup), "", list)
+        for metric in made:
+            fault = not_json(asdict(metric)) if isinstance(metric, Metric) else type(metric).__name__
+            if fault:
+                raise TaskError(f"task {self.id}: metrics returned no Metric of finite numbers ({fault})")
+        return made
 
     def gold(self, sample: Sample) -> Any:
         return self._call("gold", sample)
@@ -71,21 +113,34 @@ class Task:
     def near_miss(self, sample: Sample) -> Any:
         return self._call("near_miss", sample)
 
-    def _call(self, name: str, sample: Sample, *more: Any) -> Any:
+    def _call(self, name: str, sample: Sample, *more: Any, then: Callable[[Any], Any] | None = None) -> Any:
+        return self._guarded(name, (sample, *more, self.setup), f", sample {sample.id}", then)
+
+    def _guarded(self, name: str, arguments: Sequence[Any], where: str, then: Callable[[Any], Any] | None) -> Any:
         try:
-            return _call(getattr(self.module, name), sample, *more, self.setup)
+            made = _call(getattr(self.module, name), *arguments)
+            return then(made) if then is not None else made
         except EvalsuiteError:
             raise
         except Exception as error:
-            where = _where(error, Path(self.module.__file__ or ""))
-            kind = type(error).__name__
-            raise TaskError(f"task {self.id}, sample {sample.id}: {name} failed{where} ({kind}: {error})") from error
+            line = _where(error, Path(self.module.__file__ or ""))
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise TaskError(f"task {self.id}{where}: {name} failed{line} ({what})") from error
 
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a task's function with as many arguments as it takes: the setup comes last and may be left out."""
     wanted = len(inspect.signature(function).parameters)
     return function(*arguments[:wanted])
+
+
+def not_json(value: Any) -> str:
+    """Why a value is no plain JSON (a set, a numpy number, nan, half a surrogate pair); empty where it is."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        return str(error)
+    return ""
 
 
 def _where(error: Exception, path: Path) -> str:
@@ -137,7 +192,8 @@ def bind(ref: TaskRef, kinds: frozenset[Kind], options: Options) -> Task:
         raise
     except Exception as error:
         where = _where(error, entry.folder / "task.py")
-        raise TaskError(f"task {ref.id}: load failed{where} ({type(error).__name__}: {error})") from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TaskError(f"task {ref.id}: load failed{where} ({what})") from error
     return Task(ref, setup, module, samples)
 
 
@@ -149,11 +205,17 @@ def _select(task: str, loaded: Any, options: Options, limit: int | None) -> tupl
             raise unknown("sample", options.samples[0], [s.id for s in every])
         samples = tuple(wanted)
     else:
-        samples = tuple(itertools.islice(loaded, limit))
+        samples = tuple(itertools.islice(loaded, None if limit is None else min(limit, sys.maxsize)))
     if not samples:
         raise InputError(f"task {task}: its data has no samples")
     seen: set[str] = set()
-    for sample in samples:
+    for number, sample in enumerate(samples, start=1):
+        if not isinstance(sample, Sample) or not isinstance(sample.id, str):
+            found = f"the id {sample.id!r}, no text" if isinstance(sample, Sample) else type(sample).__name__
+            raise TaskError(f"task {task}: sample {number} of load is {found} (wanted: Sample with a text as its id)")
+        fault = not_json([sample.id, sample.messages, sample.target, dict(sample.metadata)])
+        if fault:
+            raise TaskError(f"task {task}, sample {sample.id!a}: messages, target and metadata must be JSON ({fault})")
         if sample.id in seen:
             raise TaskError(f"task {task}: two samples have the id '{sample.id}'")
         seen.add(sample.id)
@@ -166,4 +228,10 @@ def bind_all(refs: Sequence[TaskRef], kinds: frozenset[Kind], options: Options) 
     for key in options.data:
         if key not in names:
             raise unknown("task", key, names)
-    return [bind(ref, kinds, options) for ref in refs]
+    # Two names may come to one task once the model has chosen the method: it runs once.
+    tasks = list({task.id: task for task in (bind(ref, kinds, options) for ref in refs)}.values())
+    found = {s.id for task in tasks for s in task.samples}
+    absent = [sample for sample in options.samples if sample not in found]
+    if absent:
+        raise unknown("sample", absent[0], found)
+    return tasks

@@ -82,11 +82,11 @@ def write_run(
             pd.DataFrame(list(rows)).to_parquet(temporary / "samples.parquet", index=False)
             with _locked(store / ".runs.lock"):
                 _put_in_place(temporary, target)
+                return read_run(target, name)  # before another writer moves the folder aside
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise StoreError(f"{target}: cannot be written ({error}); give another folder with --store") from error
-    return read_run(target, name)
 
 
 def _put_in_place(temporary: Path, target: Path) -> None:

@@ -11,7 +11,7 @@ from evalsuite.models import ModelOptions, renderer, resolve
 from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan
 from evalsuite.planning.plan import GROUP, distinct_tokens, group
 from evalsuite.planning.summary import summarise
-from evalsuite.records import Request, Sampling, Unit, assistant, user
+from evalsuite.records import Completions, Request, Sampling, Unit, assistant, user
 from evalsuite.registry import find_tasks
 
 TASK = '''"""Two subsets that ask the same context."""
@@ -192,3 +192,84 @@ def test_data_for_a_task_that_is_not_there(tiny: Path, plugin) -> None:
     plugin("mc", TASK)
     with pytest.raises(InputError, match="unknown task 'mcc'"):
         compiled(tiny, ["mc"], Options(data={"mcc": "x"}))
+
+
+def test_two_names_of_one_task_run_it_once(tiny: Path, plugin) -> None:
+    plugin("mc", TASK.replace('"subsets"', '"methods": ("logprob", "letter"), "subsets"'))
+    plan = compiled(tiny, ["mc/mc1", "mc/mc1@logprob"])
+    assert [t.id for t in plan.tasks] == ["mc/mc1@logprob"]
+
+
+def test_every_sample_that_is_asked_for_must_exist(tiny: Path, plugin) -> None:
+    plugin("mc", TASK)
+    assert len(compiled(tiny, ["mc/mc1"], Options(samples=("3", "1"))).tasks[0].samples) == 2
+    with pytest.raises(InputError, match="unknown sample '33'"):
+        compiled(tiny, ["mc/mc1"], Options(samples=("3", "33")))
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ("[Sample(i, (user('x'),)) for i in range(3)]", "sample 1 of load is the id 0, no text"),
+        ("['a', 'b']", "sample 1 of load is str"),
+        ("[Sample('a', (user('x'),), metadata={'s': {1}})]", "must be JSON .*set"),
+        ("[Sample('a', (user('x'),), target=float('nan'))]", "must be JSON"),
+        (r"[Sample('a', (user('\ud83d'),))]", "must be JSON .*surrogates"),
+        ("(1 / 0 for _ in range(3))", "load failed at task.py:"),
+    ],
+)
+def test_samples_that_cannot_be_stored_are_named_before_any_work(tiny: Path, plugin, load: str, message: str) -> None:
+    plugin("odd", TASK.replace('[Sample(str(i), (user(f"Question {i}?"),)) for i in range(5)]', load))
+    with pytest.raises(TaskError, match=message):
+        compiled(tiny, ["odd/mc1"])
+
+
+def test_a_limit_beyond_any_data_is_all_of_it(tiny: Path, plugin) -> None:
+    plugin("mc", TASK)
+    assert len(compiled(tiny, ["mc/mc1"], Options(limit=10**30)).tasks[0].samples) == 5
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("Request('generate', sample.messages)", "prompt failed .*not iterable"),
+        ("['text']", "prompt returned str, not a Request"),
+        ("[Request('generate', ())]", "a request without messages"),
+        ("(1 / 0 for _ in range(2))", "prompt failed .*ZeroDivisionError"),
+    ],
+)
+def test_requests_of_another_shape_name_task_and_sample(tiny: Path, plugin, prompt: str, message: str) -> None:
+    plugin("odd", TASK.replace('[Request("loglikelihood", sample.messages, continuations=options)]', prompt))
+    with pytest.raises(TaskError, match=f"odd/mc1, sample 0: .*{message}|{message}"):
+        compiled(tiny, ["odd/mc1"])
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("float('nan')", "is nan of weight"),
+        ("float('inf')", "is inf of weight"),
+        ("'1'", "is '1', not a number"),
+        ("None", "is None, not a number"),
+        ("Score(1.0, weight=-1)", "of weight -1"),
+        ("Score(1.0, details={'s': {1, 2}})", "details are no JSON"),
+        ("Score([1])", r"is \[1\] of weight"),
+    ],
+)
+def test_a_score_that_is_no_number_names_task_and_sample(tiny: Path, plugin, value: str, message: str) -> None:
+    source = TASK.replace("import Request, Sample, user", "import Request, Sample, Score, user")
+    plugin("odd", source.replace('{"acc": True}', f'{{"acc": {value}}}'))
+    task = compiled(tiny, ["odd/mc1"]).tasks[0]
+    with pytest.raises(TaskError, match=f"odd/mc1, sample 0: score 'acc'.*{message}"):
+        task.score(task.samples[0], Completions({}))
+
+
+def test_a_tasks_own_metrics_fail_in_one_line(tiny: Path, plugin) -> None:
+    plugin("odd", TASK + "def metrics(rows):\n    return [1 / 0]\n")
+    plugin("nan", TASK.replace("import Request", "import Metric, Request") + (
+        "def metrics(rows):\n    return [Metric('nan/mc1', 'm', float('nan'), None, None, 1)]\n"
+    ))  # fmt: skip
+    with pytest.raises(TaskError, match=r"odd/mc1: metrics failed at task\.py"):
+        compiled(tiny, ["odd/mc1"]).tasks[0].metrics([])
+    with pytest.raises(TaskError, match="nan/mc1: metrics returned no Metric of finite numbers"):
+        compiled(tiny, ["nan/mc1"]).tasks[0].metrics([])
