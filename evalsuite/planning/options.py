@@ -1,12 +1,19 @@
 """What a command asks of its tasks: how many samples, how answers are drawn, where data lies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 
 from evalsuite.errors import InputError
 from evalsuite.records import Sampling
 
 GEN_TYPES = {"temperature": float, "top_p": float, "top_k": int, "stop": str, "reasoning_tokens": int}
+
+GEN_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "temperature": (lambda v: 0 <= v < float("inf"), "a number of at least 0"),
+    "top_p": (lambda v: 0 < v <= 1, "a number above 0 and at most 1"),
+    "top_k": (lambda v: v >= 0, "a whole number of at least 0"),
+    "reasoning_tokens": (lambda v: v >= 0, "a whole number of at least 0"),
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,16 @@ class Options:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise InputError(f"--{name.replace('_', '-')} {value}: must be at least 1")
-        self.sampling(Sampling(), 0)
+        if self.fewshot is not None and self.fewshot < 0:
+            raise InputError(f"--fewshot {self.fewshot}: must be at least 0")
+        drawn = self.sampling(Sampling(), 0)
+        for key, (fits, wanted) in GEN_RANGES.items():
+            if not fits(getattr(drawn, key)):
+                raise InputError(f"--gen {key}={getattr(drawn, key)}: {wanted} is wanted")
 
     def limit_of(self, stem: str) -> int | None:
         """How many samples of a task (`name` or `name/subset`) are wanted; None for all."""
-        own = self.limits.get(stem)
+        own = self.limits.get(stem) or self.limits.get(stem.partition("/")[0])
         return min(own, self.limit) if own and self.limit else own or self.limit
 
     def sampling(self, asked: Sampling, repeat: int) -> Sampling:

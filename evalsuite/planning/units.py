@@ -51,11 +51,19 @@ class Planner:
             request = replace(request, sampling=replace(request.sampling, max_tokens=room))
 
     def _messages(self, request: Request, examples: Sequence[Message]) -> tuple[Message, ...]:
-        messages = (*examples, *request.messages)
+        """The conversation as it is rendered: system message, demonstrations, then the request's own turns.
+
+        The command's system prompt (`--system`) joins a sample's own system message, in front of it and a blank line
+        apart: templates take one system message, and neither may be lost. A request in raw text (`raw`) is defined to
+        the letter by its protocol, so it takes none; nor does a model in another role than the subject's.
+        """
+        first, rest = request.messages[0], request.messages[1:]
         prompt = self.model.options.system
-        if prompt and not request.raw and request.role == "subject" and messages[0]["role"] != "system":
-            return (system(prompt), *messages)
-        return tuple(messages)
+        if request.raw or request.role != "subject":
+            prompt = None
+        if first["role"] != "system":
+            return (*((system(prompt),) if prompt else ()), *examples, first, *rest)
+        return (_joined(prompt, first) if prompt else first, *examples, *rest)
 
     def _units(self, request: Request, messages: tuple[Message, ...]) -> list[Unit]:
         if request.kind == "loglikelihood":
@@ -89,16 +97,17 @@ class Planner:
             sampling = Sampling()
         elif sampling.temperature == 0:
             sampling = replace(sampling, seed=0, top_p=1.0, top_k=0)
-        drawn = unit.kind == "generate" and sampling.temperature > 0
+        # A file holds its draws: the answers to one prompt are repeats, however they were drawn.
+        drawn = unit.kind == "generate" and (sampling.temperature > 0 or self.model.backend == "responses")
         source = unit.prompt_ids if unit.prompt_ids is not None else [dict(m) for m in unit.messages]
         tail = unit.continuation_ids or unit.continuation
         draw = request.repeat if drawn else 0
         identity = [self.model.identity, self.model.backend, unit.kind, source, tail, asdict(sampling), draw]
         if unit.prompt_ids is None and unit.prompt is not None:
             identity.append(unit.prompt)
-        digest = hashlib.sha256(json.dumps(identity, ensure_ascii=False, sort_keys=True).encode()).digest()
+        digest = hashlib.sha256(_json(identity)).digest()
         # Checkpoints that are compared draw with the same seeds, so the seed leaves the weights out.
-        seeded = hashlib.sha256(json.dumps([source, sampling.seed, draw], ensure_ascii=False).encode()).digest()
+        seeded = hashlib.sha256(_json([source, sampling.seed, draw], ordered=False)).digest()
         seed = int.from_bytes(seeded[:4], "big") if drawn else 0
         return replace(unit, fingerprint=digest.hex()[:32], sampling=sampling, seed=seed)
 
@@ -118,3 +127,15 @@ class Planner:
         room -= room % ROOM_STEP if room > ROOM_STEP else 0
         least = min(LEAST_ROOM, request.sampling.max_tokens)
         return room if request.kind == "generate" and room >= least else None
+
+
+def _joined(prompt: str, own: Message) -> Message:
+    content = own["content"]
+    if isinstance(content, str):
+        return system(f"{prompt}\n\n{content}")
+    return Message(role="system", content=[{"type": "text", "text": f"{prompt}\n\n"}, *content])
+
+
+def _json(value: object, ordered: bool = True) -> bytes:
+    # A model's own words come back in later stages, and half a surrogate pair among them is no reason to stop.
+    return json.dumps(value, ensure_ascii=False, sort_keys=ordered).encode("utf-8", "surrogatepass")

@@ -11,7 +11,7 @@ from evalsuite.models import ModelOptions, renderer, resolve
 from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan
 from evalsuite.planning.plan import GROUP, distinct_tokens, group
 from evalsuite.planning.summary import summarise
-from evalsuite.records import Completions, Request, Sampling, Unit, assistant, user
+from evalsuite.records import Completions, Message, Request, Sampling, Unit, assistant, system, user
 from evalsuite.registry import find_tasks
 
 TASK = '''"""Two subsets that ask the same context."""
@@ -273,3 +273,53 @@ def test_a_tasks_own_metrics_fail_in_one_line(tiny: Path, plugin) -> None:
         compiled(tiny, ["odd/mc1"]).tasks[0].metrics([])
     with pytest.raises(TaskError, match="nan/mc1: metrics returned no Metric of finite numbers"):
         compiled(tiny, ["nan/mc1"]).tasks[0].metrics([])
+
+
+def test_a_system_prompt_joins_the_samples_own_and_stands_before_demonstrations(tiny: Path) -> None:
+    """It was dropped where a sample has a system message; demonstrations stood in front of that message."""
+    model = resolve(str(tiny), ModelOptions(system="Be brief."))
+    planner = Planner(model, renderer(model), Options())
+    shots, short = (user("E?"), assistant("A.")), Sampling(max_tokens=8)
+    own = Request("generate", (system("You are a pirate."), user("Q?")), examples=shots, sampling=short)
+    (unit,) = planner.plan(own).units
+    assert [m["role"] for m in unit.messages] == ["system", "user", "assistant", "user"]
+    assert unit.messages[0]["content"] == "Be brief.\n\nYou are a pirate."
+    parts = Request("generate", (Message(role="system", content=[{"type": "text", "text": "Own."}]), user("Q?")))
+    (unit,) = planner.plan(parts).units
+    assert "Be brief.\n\nOwn." in (unit.prompt or "")
+    raw = Request("loglikelihood", (user("Q?"),), continuations=(" a",), raw=True)
+    assert [m["role"] for m in planner.plan(raw).units[0].messages] == ["user"]
+
+
+def test_repeats_of_a_file_are_its_answers_in_turn(tmp_path: Path) -> None:
+    """A file's answers to one prompt are repeats at any temperature; greedy tasks got the first one every time."""
+    from evalsuite.backends.responses import ResponsesBackend
+
+    answers = tmp_path / "a.jsonl"
+    answers.write_text('{"prompt": "Hi", "response": "one"}\n{"prompt": "Hi", "response": "two"}\n')
+    model = resolve(f"responses:{answers}")
+    planner = Planner(model, None, Options())
+    units = [planner.plan(Request("generate", (user("Hi"),)), r).units[0] for r in range(2)]
+    assert [c.text for c in ResponsesBackend(model).generate(units)] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gen": {"temperature": "-1"}}, "--gen temperature=-1"),
+        ({"gen": {"temperature": "nan"}}, "--gen temperature=nan"),
+        ({"gen": {"top_p": "1.5"}}, "--gen top_p=1.5"),
+        ({"gen": {"top_k": "-3"}}, "--gen top_k=-3"),
+        ({"fewshot": -1}, "--fewshot -1"),
+    ],
+)
+def test_sampling_out_of_range(options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Options(**options)  # type: ignore[arg-type]
+
+
+def test_a_suites_limit_of_a_prefix_holds_for_every_subset() -> None:
+    options = Options(limits={"truthfulqa": 5, "halueval/qa": 7})
+    assert options.limit_of("truthfulqa/mc1") == 5
+    assert options.limit_of("halueval/qa") == 7
+    assert options.limit_of("ifeval") is None
