@@ -104,6 +104,9 @@ def prepare(
         bound = bind_all(refs, model.kinds, options)
         plan = compile_plan(model, engine.renderer, bound, options)
         jobs.append(Job(engine, plan, f"{name}/{model.name}" if name and len(addresses) > 1 else name))
+    doubled = [job.name for job in jobs if job.name and sum(job.name == other.name for other in jobs) > 1]
+    if doubled:
+        raise InputError(f"two models would both be the run '{doubled[0]}': run them apart, each with its own --name")
     return jobs
 
 
@@ -190,7 +193,14 @@ def rescore(stored: store.Run, folder: Path) -> store.Run:
     saved = {k: v for k, v in stored.manifest["options"].items() if k in known}
     saved["samples"] = tuple(saved.get("samples", ()))
     options = Options(**{**saved, "data": stored.manifest["data"], "prompts": stored.manifest["prompts"]})
-    tasks = bind_all(registry.find_tasks(list(stored.manifest["tasks"])), frozenset(), options)
+    plugins = [p for p in stored.manifest.get("plugins", []) if p not in registry.plugin_folders()]
+    try:
+        refs = registry.find_tasks(list(stored.manifest["tasks"]))
+    except InputError as error:
+        # Its folder is named and not loaded: code runs where the user says so.
+        hint = f"; run {stored.name} was made with --plugins {' '.join(plugins)}: give it again" if plugins else ""
+        raise InputError(f"{error}{hint}") from error
+    tasks = bind_all(refs, frozenset(), options)
     return rescore_run(stored, tasks, folder)
 
 

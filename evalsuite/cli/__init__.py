@@ -6,6 +6,7 @@ resumes).
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -49,6 +50,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
     args = top.parse_args(argv)
+    args.words = list(sys.argv[1:] if argv is None else argv)
     if args.verb is None:
         top.print_help()
         return 2
@@ -61,6 +63,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("evalsuite: stopped; finished work is kept, the same command resumes", file=sys.stderr)
         return 3
     except BrokenPipeError:
-        # The reader (head, less) has gone; nothing is wrong.
-        sys.stderr.close()
+        # The reader (head, less) has gone; nothing is wrong. What is left to write at exit goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from evalsuite.planning import Options
     from evalsuite.store import Run
 
+SECRETS = ("api_key", "apikey", "key", "token", "hf_token", "secret", "password", "authorization")
+
 
 def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="where runs live (default: $EVALSUITE_STORE or evalsuite-store)")
@@ -59,8 +61,19 @@ def model_options(args: argparse.Namespace) -> "ModelOptions":
         key_env=args.key_env,
         trust_remote_code=args.trust_remote_code,
         revision=args.revision,
-        args=pairs(args.model_args, "--model-args"),
+        args=_model_args(args.model_args),
     )
+
+
+def _model_args(texts: Sequence[str]) -> dict[str, str]:
+    """Engine arguments. A key among them would stand in the shell's history, the process list and the manifest."""
+    found = pairs(texts, "--model-args")
+    for key in found:
+        if key.lower().replace("-", "_") in SECRETS:
+            raise InputError(
+                f"--model-args {key}=...: keys are not taken here; name a variable that has it by --key-env"
+            )
+    return found
 
 
 def add_sampling(parser: argparse.ArgumentParser) -> None:

@@ -81,7 +81,9 @@ def next_stage(plan: Plan, answers: Mapping[str, Completion]) -> Stage | None:
     """What the tasks ask after the answers so far; None where nobody asks. The plan's `stage` is replaced."""
     wanted = []
     for slot, task, sample in plan.slots():
-        if any(v is None for v in plan.asked[slot].values()):
+        prints = list(plan.asked[slot].values())
+        # A sample that was too long to ask, or whose call failed, has no answer to follow up.
+        if None in prints or any(answers[p].error is not None for ps in prints for p in ps or ()):
             continue
         for request in task.follow_up(sample, plan.completions(slot, answers)):
             if request.key in plan.asked[slot]:

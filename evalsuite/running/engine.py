@@ -1,10 +1,11 @@
 """One model, ready to answer: its renderer, its backend (made at the first call), and the cache in front of it."""
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from evalsuite.errors import BackendError
 from evalsuite.models import Model, Renderer, renderer
@@ -45,7 +46,7 @@ class Engine:
                 check()
 
     def tell_prompts(self, prompts: Mapping[str, str]) -> None:
-        """Sample id → prompt text, for answer files that are keyed by id."""
+        """Sample id → the user's last words, for answer files that are keyed by id."""
         self._known_prompts.update(prompts)
 
     def run(self, stage: Stage, progress: Progress | None = None) -> dict[str, Completion]:
@@ -75,6 +76,8 @@ class Engine:
         # A file of answers is its own store: caching it would only copy it.
         if self.model.backend != "responses":
             self.responses.put(self.model.name, group)
+            # Another process may have answered the same units meanwhile: what is stored is everybody's answer.
+            group.update(self.responses.get(group))
         for completion in group.values():
             self.counts["prompt_tokens"] += completion.prompt_tokens
             self.counts["completion_tokens"] += completion.tokens + completion.reasoning_tokens
@@ -88,7 +91,16 @@ class Engine:
         return group
 
     def _finished(self, unit: Unit, completion: Completion) -> Completion:
-        """Splits a thinking model's reasoning off, by the template's own marks; no parser ever reads inside it."""
+        """Splits a thinking model's reasoning off, by the template's own marks; no parser ever reads inside it.
+
+        Log-probabilities and rewards that are no numbers (a broken checkpoint, an overflow) are a failure and no
+        answer: a comparison with nan is false, so choices made out of them would look like real ones.
+        """
+        completion = replace(completion, text=whole(completion.text), reasoning=whole(completion.reasoning))
+        if any(math.isnan(v) for v in (*completion.logprobs, *completion.rewards.values())):
+            return Completion(
+                finish_reason="error", error=f"backend_error: the model gave nan for a {unit.kind} request"
+            )
         if unit.kind != "generate" or completion.reasoning is not None or completion.error is not None:
             return completion
         marks = self.renderer.reasoning_marks if self.renderer is not None else None
@@ -127,6 +139,17 @@ class Engine:
             self._backend.close()
             self._backend = None
         self.responses.close()
+
+
+@overload
+def whole(text: str) -> str: ...
+@overload
+def whole(text: None) -> None: ...
+def whole(text: str | None) -> str | None:
+    """A text without halves of surrogate pairs, which no file can hold (a server's or a file's cut emoji)."""
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def answer(

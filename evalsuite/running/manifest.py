@@ -2,23 +2,30 @@
 
 import json
 import platform
+import re
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from evalsuite.planning import Plan
-from evalsuite.records import Sample
+from evalsuite.records import Message, Sample
 from evalsuite.registry import plugin_folders
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row
 from evalsuite.store.responses import encode
 
 PACKAGES = ("evalsuite", "torch", "transformers", "tokenizers", "numpy", "openai")
+SECRET = re.compile(
+    r"((?:api[_-]?key|token|secret|password|authorization)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?|\b(?:sk|hf|gsk)[-_])"
+    r"[^\s\"',&]{6,}",
+    re.IGNORECASE,
+)
 
 
 def run_manifest(
@@ -51,7 +58,7 @@ def run_manifest(
         "plugins": plugin_folders(),
         "seed": options.seed,
         "limit": options.limit,
-        "command": shlex.join(["evalsuite", *sys.argv[1:]]),
+        "command": command(sys.argv),
         "packages": _packages(),
         "hardware": {"machine": platform.machine(), "system": platform.platform(terse=True), "device": _device()},
         "python": platform.python_version(),
@@ -61,6 +68,14 @@ def run_manifest(
         "tokens": dict(engine.counts),
         "model_key_env": model.options.key_env if model.backend == "openai" else None,
     }
+
+
+def command(words: Sequence[str]) -> str:
+    """The command line as it can be typed again; a call from Python has none. What looks like a key is masked: keys
+    belong into the environment, and a stored command is read by others."""
+    if not words or Path(words[0]).stem not in ("evalsuite", "__main__"):
+        return "evalsuite.run(...) from Python"
+    return shlex.join(["evalsuite", *(SECRET.sub(r"\1***", word) for word in words[1:])])
 
 
 def _model(engine: Engine) -> dict[str, Any]:
@@ -75,7 +90,9 @@ def _model(engine: Engine) -> dict[str, Any]:
         "template_hash": render.template_hash if render else None,
         "system": model.options.system,
         "dtype": model.options.dtype,
-        "args": dict(model.options.args),
+        "args": {
+            key: SECRET.sub(r"\1***", f"{key}={value}")[len(key) + 1 :] for key, value in model.options.args.items()
+        },
         "lineage": asdict(model.lineage),
     }
 
@@ -110,7 +127,15 @@ def record(row: Row) -> dict[str, Any]:
 
 def question(sample: Sample) -> str:
     """What the user last said: the sample without templates, system prompt and demonstrations."""
-    return next((str(m["content"]) for m in reversed(sample.messages) if m["role"] == "user"), "")
+    return last_user(sample.messages)
+
+
+def last_user(messages: Sequence[Message]) -> str:
+    """The text of the last user turn; images are left out."""
+    content = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
+    if isinstance(content, str):
+        return content
+    return "".join(str(part.get("text", "")) for part in content)
 
 
 def _packages() -> dict[str, str]:

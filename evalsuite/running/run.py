@@ -12,15 +12,17 @@ from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
 from evalsuite.planning import Plan, Task, next_stage
 from evalsuite.planning.plan import MAX_STAGES, Slot
-from evalsuite.records import REASONS, Completion, Completions, Progress, Sample, Score
+from evalsuite.records import REASONS, Completion, Completions, Metric, Progress, Sample, Score
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row, fill_missing, health_of_rows, metrics_of
-from evalsuite.running.manifest import now, question, record, run_manifest
+from evalsuite.running.manifest import last_user, now, record, run_manifest
 from evalsuite.store import Run, write_run
 from evalsuite.store.responses import decode
 from evalsuite.store.runs import free_folder, read_object
 
 Values = dict[str, tuple[Completion, ...]]
+WIN_RATE = "win_rate["
+"""How the names of a judge's metrics begin."""
 
 
 def run_plan(
@@ -40,7 +42,7 @@ def run_plan(
     identity = run_identity(plan, hashes)
     name = name or f"{plan.model.name}-{identity[:8]}"
     claim_name(store, name, identity, overwrite)
-    engine.tell_prompts({s.id: question(s) for task in plan.tasks for s in task.samples})
+    engine.tell_prompts(_asked_by_id(plan))
     prompts: dict[Slot, str] = {}
     answers: dict[str, Completion] = {}
     for _ in range(MAX_STAGES):
@@ -77,13 +79,18 @@ def claim_name(store: Path, name: str, identity: str, overwrite: bool) -> None:
 
 
 def write_rows(
-    store: Path, name: str, manifest: dict[str, Any], rows: Sequence[Row], shortened: Mapping[str, int]
+    store: Path,
+    name: str,
+    manifest: dict[str, Any],
+    rows: Sequence[Row],
+    shortened: Mapping[str, int],
+    more: Sequence[Metric] = (),
 ) -> Run:
     """Figures of scored rows, and the run's folder."""
     tasks: dict[str, list[Row]] = {}
     for row in rows:
         tasks.setdefault(row.task.id, []).append(row)
-    metrics = [m for group in tasks.values() for m in metrics_of(group[0].task, group)]
+    metrics = [*(m for group in tasks.values() for m in metrics_of(group[0].task, group)), *more]
     health = {task: health_of_rows(group, shortened.get(task, 0)) for task, group in tasks.items()}
     return write_run(store, name, manifest, metrics, health, [record(row) for row in rows])
 
@@ -110,8 +117,11 @@ def rescore_run(run: Run, tasks: Sequence[Task], store: Path) -> Run:
             rows.append(Row(task, sample, repeat, prompt, values, scores))
     manifest = {**run.manifest, "rescored": now()}
     for task in tasks:
-        manifest["tasks"][task.id]["version"] = task.spec["version"]
-    return write_rows(store, run.name, manifest, rows, {t: h.shortened for t, h in run.health.items()})
+        lower = list(task.spec.get("lower_is_better", ()))
+        manifest["tasks"][task.id].update(version=task.spec["version"], primary=task.primary, lower_is_better=lower)
+    # A judge's figures rest on the completions, which have not changed.
+    judged = [m for m in run.metrics if m.name.startswith(WIN_RATE)]
+    return write_rows(store, run.name, manifest, rows, {t: h.shortened for t, h in run.health.items()}, judged)
 
 
 def _score(plan: Plan, answers: Mapping[str, Completion], prompts: Mapping[Slot, str]) -> list[Row]:
@@ -158,6 +168,20 @@ def _remember_prompts(plan: Plan, prompts: dict[Slot, str]) -> None:
         unit = plan.stage.units.get(first[0]) if first else None
         if slot not in prompts and unit is not None:
             prompts[slot] = unit.prompt or "\n\n".join(str(m["content"]) for m in unit.messages)
+
+
+def _asked_by_id(plan: Plan) -> dict[str, str]:
+    """What each sample's first request asks, by sample id; ids that mean different prompts in two tasks are left out,
+    because a file that names them alone does not say which one it answers."""
+    found: dict[str, str] = {}
+    doubtful = set()
+    for slot, _, sample in plan.slots():
+        prints = next(iter(plan.asked[slot].values()), None)
+        messages = plan.stage.units[prints[0]].messages if prints else sample.messages
+        text = last_user(messages)
+        if found.setdefault(sample.id, text) != text and len(plan.tasks) > 1:
+            doubtful.add(sample.id)
+    return {key: text for key, text in found.items() if key not in doubtful}
 
 
 def _prompt_hash(task: Task) -> str:

@@ -202,3 +202,83 @@ def test_doctor_says_what_is_missing(capsys, tmp_path) -> None:
     report = json.loads(capsys.readouterr().out)
     assert set(report) == {"machine", "packages", "extras", "tools", "data", "environment"}
     assert all("missing" not in v or "install" in v or ":" in v for v in report["extras"].values())
+
+
+def test_config_models_may_be_one_text_and_a_typed_default_wins(tiny, tasks, tmp_path, capsys) -> None:
+    """`models = "tiny"` was read letter by letter, and `--repeats 1` lost against the file's `repeats = 2`."""
+    config = tmp_path / "run.toml"
+    config.write_text(f'models = "{tiny}"\ntasks = "say"\nrepeats = 2\nmax_tokens = 4\nsystem = "--be brief"\n')
+    common = ["--config", str(config), "--plugins", str(tasks), "--store", str(tmp_path / "st"), "--json"]
+    assert main(["run", *common]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["health"]["say"]["n"] == 8
+    assert main(["run", *common, "--repeats", "1"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["health"]["say"]["n"] == 4
+
+
+def test_config_of_score_and_plan(tiny, tasks, tmp_path, capsys) -> None:
+    config, answers = tmp_path / "run.toml", tmp_path / "a.jsonl"
+    config.write_text("limit = 2\n")
+    answers.write_text("".join(f'{{"id": "{i}", "response": "{i}"}}\n' for i in range(4)))
+    common = ["--config", str(config), "--plugins", str(tasks), "--store", str(tmp_path / "st"), "--json"]
+    assert main(["score", "say", "--responses", str(answers), *common]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["metrics"][0]["n"] == 2
+    assert main(["plan", str(tiny), "--tasks", "say", *common]) == 0
+    assert json.loads(capsys.readouterr().out)["plans"][0]["requests"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b'limit = "x"', "--limit: invalid int value: 'x'"),
+        (b"nonsense = 1", "unknown option --nonsense=1"),
+        (b"\xff\xfe", "can't decode"),
+        (b"limit = ", "Invalid value"),
+    ],
+)
+def test_a_bad_config_is_one_line_that_names_the_file(tiny, tasks, tmp_path, capsys, text, message) -> None:
+    config = tmp_path / "run.toml"
+    config.write_bytes(text)
+    assert run(tiny, tasks, tmp_path, "--config", str(config)) == 2
+    error = capsys.readouterr().err
+    assert len(error.splitlines()) == 1
+    assert str(config) in error
+    assert message in error
+
+
+def test_a_typed_key_is_refused_and_a_stored_command_masks_what_looks_like_one(tiny, tasks, tmp_path, capsys) -> None:
+    from evalsuite.running.manifest import command
+
+    assert run(tiny, tasks, tmp_path, "--model-args", "api_key=sk-secret123") == 2
+    assert "sk-secret123" not in capsys.readouterr().err
+    words = ["run", "m", "--model-args", 'extra={"api_key": "abcdefgh"}', "--system", "key sk-abcdefgh1"]
+    masked = command(["/usr/bin/evalsuite", *words, "--gen", "reasoning_tokens=1024000"])
+    assert "abcdefgh" not in masked
+    assert "reasoning_tokens=1024000" in masked
+    assert command(["/usr/lib/ipykernel_launcher.py", "-f", "kernel.json"]) == "evalsuite.run(...) from Python"
+
+
+def test_two_models_of_one_name_are_found_before_any_work(tiny, tasks, tmp_path, capsys) -> None:
+    import shutil
+
+    other = tmp_path / "elsewhere" / tiny.name
+    shutil.copytree(tiny, other)
+    words = ["run", str(tiny), str(other), "--tasks", "say", "--plugins", str(tasks), "--name", "pair"]
+    assert main([*words, "--store", str(tmp_path / "st")]) == 2
+    assert f"would both be the run 'pair/{tiny.name}'" in capsys.readouterr().err
+    assert not (tmp_path / "st" / "runs").exists()
+
+
+def test_rescore_names_the_plugins_that_the_run_had(tiny, tasks, tmp_path, capsys) -> None:
+    from evalsuite import registry
+
+    assert run(tiny, tasks, tmp_path, "--max-tokens", "4", "--name", "one") == 0
+    registry._plugins.clear()
+    registry.entries.cache_clear()
+    assert main(["rescore", "one", "--store", str(tmp_path / "st")]) == 2
+    assert f"made with --plugins {tasks}" in capsys.readouterr().err
+
+
+def test_a_closed_pipe_is_silent() -> None:
+    words = f"{sys.executable} -m evalsuite list tasks --json | head -c 1"
+    done = subprocess.run(["bash", "-c", words], capture_output=True, text=True, check=True)
+    assert done.stderr == ""

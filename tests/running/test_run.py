@@ -237,3 +237,104 @@ def test_loops(text: str, expected: bool) -> None:
 def test_options_reach_the_identity() -> None:
     assert Options().identity() == {}
     assert Options(limit=3, data={"a": "b"}).identity() == {"limit": 3}
+
+
+def test_half_a_surrogate_pair_in_an_answer_is_replaced(tmp_path: Path, plugin) -> None:
+    """A server or a file that cut an emoji in two: no file could hold the answer, and the run died at its end."""
+    plugin("fox", TASK)
+    answers = tmp_path / "a.jsonl"
+    answers.write_text('{"id": "s0", "response": "hm \\ud83d"}\n{"id": "s1", "response": "\\ud83d\\ude00"}\n')
+    run = api.run(f"responses:{answers}", "fox", store_dir=tmp_path / "st")
+    assert run.samples["answer"].tolist()[:2] == ["hm \ufffd", "😀"]
+
+
+WRAPPED = '''"""Wraps its question."""
+from evalsuite.records import Request, Sample, user
+TASK = {"version": 1}
+def load(setup):
+    return [Sample(str(i), (user(f"NAME question {i}"),), target=f"NAME {i}") for i in range(3)]
+def prompt(sample):
+    return [Request("generate", (user("Answer: " + sample.messages[0]["content"]),))]
+def score(sample, completions):
+    return {"acc": completions.text == sample.target}
+'''
+
+
+def test_answers_by_id_meet_prompts_that_a_task_wraps(tmp_path: Path, plugin) -> None:
+    plugin("one", WRAPPED.replace("NAME", "one"))
+    answers = tmp_path / "a.jsonl"
+    answers.write_text("".join(f'{{"id": "{i}", "response": "one {i}"}}\n' for i in range(3)))
+    run = api.run(f"responses:{answers}", "one", store_dir=tmp_path / "st")
+    assert run.metrics["value"].tolist() == [1.0]
+
+
+def test_ids_of_two_tasks_are_never_answered_for_each_other(tmp_path: Path, plugin) -> None:
+    """Both tasks number their samples from 0; the file's answers went to whichever task stood last."""
+    plugin("one", WRAPPED.replace("NAME", "one"))
+    plugin("two", WRAPPED.replace("NAME", "two"))
+    answers = tmp_path / "a.jsonl"
+    answers.write_text("".join(f'{{"id": "{i}", "response": "one {i}"}}\n' for i in range(3)))
+    run = api.run(f"responses:{answers}", "one,two", store_dir=tmp_path / "st")
+    assert run.metrics["value"].isna().all()
+    assert run.metrics["missing"].tolist() == [3, 3]
+
+
+class Scripted:
+    """A backend of fixed answers in front of the real plan, cache and scoring."""
+
+    def __init__(self, made: Completion) -> None:
+        self.made, self.asked = made, 0
+
+    def generate(self, units: list[Unit]) -> list[Completion]:
+        self.asked += len(units)
+        return [self.made] * len(units)
+
+    loglikelihood = reward = generate
+
+    def close(self) -> None: ...
+
+
+def engine_of(tiny: Path, store: Path, made: Completion, max_errors: int = 0) -> tuple[Engine, Scripted]:
+    from evalsuite.models import resolve
+
+    engine, scripted = Engine(resolve(str(tiny)), store, max_errors), Scripted(made)
+    engine._backend = scripted  # type: ignore[assignment]
+    return engine, scripted
+
+
+def test_a_log_probability_that_is_no_number_is_a_failure_and_no_answer(tiny: Path, tmp_path: Path) -> None:
+    from evalsuite.records import Request, user
+    from evalsuite.running import answer
+
+    engine, _ = engine_of(tiny, tmp_path, Completion(logprobs=(float("nan"),), greedy=False))
+    with pytest.raises(BackendError, match="the model gave nan"):
+        answer(engine, [Request("loglikelihood", (user("Q"),), continuations=(" a",))])
+
+
+def test_a_failed_call_is_not_followed_up(tiny: Path, tmp_path: Path, plugin) -> None:
+    from evalsuite.planning import bind_all, compile_plan
+    from evalsuite.registry import find_tasks
+    from evalsuite.running import run_plan
+
+    plugin("stages", STAGES)
+    engine, scripted = engine_of(tiny, tmp_path, Completion(error="backend_error: no", finish_reason="error"), 99)
+    tasks = bind_all(find_tasks(["stages"]), engine.model.kinds, Options())
+    run = run_plan(engine, compile_plan(engine.model, engine.renderer, tasks, Options()), tmp_path)
+    assert scripted.asked == 3
+    assert run.metrics[0].missing == 3
+
+
+def test_rescoring_keeps_a_judges_figures(tiny: Path, tmp_path: Path, plugin) -> None:
+    from evalsuite.records import Metric
+    from evalsuite.store.runs import open_run, write_json
+
+    plugin("fox", TASK)
+    run = api.run(str(tiny), "fox", store_dir=tmp_path)
+    path = run.path / "metrics.json"
+    figures = json.loads(path.read_text())
+    judged = Metric("fox", "win_rate[pairwise:j against b]", 0.5, 0.4, 0.6, 12)
+    from dataclasses import asdict
+
+    write_json(path, {**figures, "metrics": [*figures["metrics"], asdict(judged)]})
+    again = api.rescore(open_run(tmp_path, run.name), tmp_path)
+    assert judged in again.metrics
