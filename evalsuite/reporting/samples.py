@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from evalsuite.judging import Annotation, read_annotations
 from evalsuite.reporting.numbers import MISSING, value_text
 from evalsuite.reporting.tables import lower_is_better
 from evalsuite.store import Run
@@ -49,6 +50,7 @@ class Cell:
     attempts: list[Attempt]
     repeats: int
     prompt: Text | None  # only where this run was asked in other words than the first
+    judged: list[str]  # what judges said of the first answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,16 @@ def task_samples(runs: Sequence[Run], frames: Sequence[Any], task: str, shown: i
     for i, frame in enumerate(frames):
         for row in frame[frame["task"] == task].to_dict("records"):
             by_sample.setdefault(str(row["sample"]), {}).setdefault(i, []).append(row)
-    judged = {s: _judge(rows, metric, lower, unit) for s, rows in by_sample.items()}
-    order = sorted(by_sample, key=lambda s: judged[s][1])
-    counts = {kind: sum(j[0] == kind for j in judged.values()) for kind in dict.fromkeys(j[0] for j in judged.values())}
-    chosen = _choose(order, {s: judged[s][0] for s in order}, shown)
-    items = [_item(s, judged[s][0], by_sample[s], runs, (metric, lower, unit)) for s in chosen]
+    ranked = {s: _rank(rows, metric, lower, unit) for s, rows in by_sample.items()}
+    order = sorted(by_sample, key=lambda s: ranked[s][1])
+    counts = {kind: sum(j[0] == kind for j in ranked.values()) for kind in dict.fromkeys(j[0] for j in ranked.values())}
+    chosen = _choose(order, {s: ranked[s][0] for s in order}, shown)
+    said = [verdicts(run, task) for run in runs]
+    items = [_item(s, ranked[s][0], by_sample[s], (runs, said), (metric, lower, unit)) for s in chosen]
     return TaskSamples(task, metric, len(by_sample), items, counts)
 
 
-def _judge(rows: Mapping[int, list[dict[str, Any]]], metric: str, lower: bool, unit: str) -> tuple[Any, float]:
+def _rank(rows: Mapping[int, list[dict[str, Any]]], metric: str, lower: bool, unit: str) -> tuple[Any, float]:
     """(kind, rank) of a sample; a low rank comes first."""
     means: list[float] = []
     binary = unit == "share"
@@ -114,6 +117,27 @@ def _judge(rows: Mapping[int, list[dict[str, Any]]], metric: str, lower: bool, u
     return ("changed" if any(full) else "wrong"), rank
 
 
+def verdicts(run: Run, task: str) -> dict[str, list[str]]:
+    """What judges said of a run's answers, by sample: one line for each judge and opponent, over both orders."""
+    found: dict[tuple[str, str, str], list[Annotation]] = {}
+    for path in sorted(run.path.glob("annotations-*.jsonl")):
+        for a in read_annotations(path):
+            if (a.task, a.model_a) == (task, run.name):
+                found.setdefault((a.sample, a.judge_model, a.model_b), []).append(a)
+    lines: dict[str, list[str]] = {}
+    for (sample, judge, opponent), rows in found.items():
+        read = [a.preference for a in rows if a.preference is not None]
+        if len(read) < len(rows):
+            said = "no verdict: " + ", ".join(dict.fromkeys(a.status for a in rows if a.preference is None))
+        else:
+            said = f"preference {math.fsum(read) / len(read):.3g}"
+        orders = ", ".join(f"{a.order} {a.raw.strip()[:60]!r}" for a in rows if a.raw.strip())
+        lines.setdefault(sample, []).append(
+            f"{rows[0].protocol} by {judge}, against {opponent}: {said}" + (f" ({orders})" if orders else "")
+        )
+    return lines
+
+
 def _choose(order: list[str], kinds: Mapping[str, str], shown: int) -> list[str]:
     if len(order) <= shown:
         return order
@@ -131,9 +155,10 @@ def _item(
     sample: str,
     kind: Any,
     rows: Mapping[int, list[dict[str, Any]]],
-    runs: Sequence[Run],
+    told: tuple[Sequence[Run], Sequence[Mapping[str, list[str]]]],
     metric: tuple[str, bool, str],
 ) -> Item:
+    runs, said = told
     first = next(iter(rows.values()))[0]
     asked = str(first.get("prompt") or "")
     target = _json(first.get("target"))
@@ -147,6 +172,7 @@ def _item(
                 attempts=[_attempt(row, *metric) for row in attempts[:ATTEMPTS]],
                 repeats=len(attempts),
                 prompt=cut(prompt) if prompt != asked else None,
+                judged=said[i].get(sample, []),
             )
         )
     return Item(sample, cut(asked), None if target is None else cut(plain(target)), kind, cells)

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from evalsuite.judging import Annotation, write_annotations
+from evalsuite.reporting import write_report
 from evalsuite.reporting.numbers import bounds_text, interval_text, p_text, share_text, value_text
 from evalsuite.reporting.samples import SHOWN, TEXT, task_samples
 from evalsuite.reporting.tables import families, headline
@@ -118,3 +120,22 @@ def test_families_keep_their_order(make_run):
     spec = {"own": {"family": "mine"}, "open": {"family": "diversity"}, "made": {"family": "hallucination"}}
     run = make_run("a", {t: {"acc": [1]} for t in spec}, tasks=spec)
     assert families([run]) == {"hallucination": ["made"], "diversity": ["open"], "mine": ["own"]}
+
+
+def test_a_judges_verdicts_stand_under_the_answer(make_run, tmp_path):
+    runs = [make_run(name, {"open": {"ead": [0.2, 0.4]}}) for name in ("a", "b")]
+    said = [("s0", "ab", 1.0, "<b>A</b>"), ("s0", "ba", 0.5, "C"), ("s1", "ab", 1.0, "A"), ("s1", "ba", None, "")]
+    rows = [
+        Annotation(sample, "open", "b", "a", "pairwise/1#x", "j", "pairwise", order, value, status, "text", raw)
+        for sample, order, value, raw in said
+        for status in ["judge_parse" if value is None else "parsed"]
+    ]
+    write_annotations(runs[1].path / "annotations-1.jsonl", rows)
+    found = {i.id: i for i in task_samples(runs, [r.samples() for r in runs], "open").items}
+    assert [c.judged for c in found["s0"].cells] == [
+        [],
+        ["pairwise by j, against a: preference 0.75 (ab '<b>A</b>', ba 'C')"],
+    ]
+    assert found["s1"].cells[1].judged == ["pairwise by j, against a: no verdict: judge_parse (ab 'A')"]
+    html = write_report(runs, tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "preference 0.75 (ab &#39;&lt;b&gt;A&lt;/b&gt;&#39;" in html
