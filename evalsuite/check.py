@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any, Literal
 
 from evalsuite import registry
-from evalsuite.errors import EvalsuiteError, InputError
+from evalsuite.errors import EvalsuiteError, InputError, TaskError
 from evalsuite.planning import Options, Task, bind
 from evalsuite.planning.plan import MAX_STAGES
 from evalsuite.records import Completion, Completions, Kind, Request, Sample, Score
@@ -40,9 +40,20 @@ def check_task(ref: registry.TaskRef, options: Options) -> Iterator[Finding]:
     except InputError as error:
         yield Finding(ref.id, "data", "skip", str(error))
         return
+    except EvalsuiteError as error:
+        yield Finding(ref.id, "contract", "fail", str(error))
+        return
+    try:
+        yield from _properties(task)
+    except EvalsuiteError as error:
+        # One broken task is a finding; the others are still looked at.
+        yield Finding(task.id, "contract", "fail", str(error))
+
+
+def _properties(task: Task) -> Iterator[Finding]:
     yield from _parsers(task.id, task.module)
     if hasattr(task.module, "law"):
-        faults = list(task.module.law(task.setup))
+        faults = task.law()
         sentence = str(getattr(task.module, "LAW", "law"))
         yield Finding(task.id, "law", "fail" if faults else "pass", "; ".join(faults) or sentence)
     if hasattr(task.module, "gold"):
@@ -113,11 +124,16 @@ def played(request: Request, answers: Any) -> list[Completion]:
     if request.kind == "generate":
         return [Completion(text=str(value if value is not None else ""), tokens=len(str(value or "").split()))]
     if request.kind == "loglikelihood":
+        if not isinstance(value, list) or len(value) != len(request.continuations):
+            wanted = f"{len(request.continuations)} log-probabilities"
+            raise TaskError(f"gold or near_miss gives {value!r} for request '{request.key}', not a list of {wanted}")
         return [
             Completion(text=c, logprobs=(float(v),), greedy=False)
             for c, v in zip(request.continuations, value, strict=True)
         ]
-    rewards = value[0] if isinstance(value, list) else value
+    rewards = value[0] if isinstance(value, list) and value else value
+    if not isinstance(rewards, dict | int | float):
+        raise TaskError(f"gold or near_miss gives {value!r} for request '{request.key}', not a reward")
     return [Completion(rewards=rewards if isinstance(rewards, dict) else {"reward": float(rewards)})]
 
 
@@ -162,12 +178,21 @@ def _parsers(subject: str, module: ModuleType) -> Iterator[Finding]:
     parsers = getattr(module, "PARSER", [])
     for parser in parsers if isinstance(parsers, list) else [parsers]:
         function = parser["function"]
-        wrong = [(reply, want, function(reply)) for reply, want in parser["table"] if function(reply) != want]
+        read = [(reply, want, _read(function, reply)) for reply, want in parser["table"]]
+        wrong = [(reply, want, got) for reply, want, got in read if got != want]
         detail = f"{len(parser['table'])} replies"
         if wrong:
             reply, want, got = wrong[0]
             detail = f"{len(wrong)} of {detail} misread; first: {reply!r} gives {got!r}, not {want!r}"
         yield Finding(subject, f"parser {function.__name__}", "fail" if wrong else "pass", detail)
+
+
+def _read(function: Callable[[Any], Any], reply: Any) -> Any:
+    """What a parser makes of a reply. One that raises has failed its table like one that misreads."""
+    try:
+        return function(reply)
+    except Exception as error:
+        return error
 
 
 def check_judge(name: str) -> Iterator[Finding]:

@@ -37,6 +37,18 @@ METHOD_KINDS: dict[str, Kind] = {
     "reward": "reward",
     "letter": "generate",
 }
+SPEC_TYPES: dict[str, Any] = {
+    "version": int,
+    "family": str,
+    "primary": (str, dict),
+    "subsets": (dict, list, tuple),
+    "methods": (list, tuple),
+    "variants": (list, tuple),
+    "lower_is_better": (list, tuple),
+    "public": str,
+    "baselines": dict,
+    "unit": dict,
+}
 _plugins: list[Path] = []
 
 
@@ -146,7 +158,30 @@ def _read_entry(path: Path, root: Path) -> Entry:
         raise InputError(f"{path.parent}: a task's folder name may hold letters, digits, '_', '-' and '.' only")
     if "version" not in literal:
         raise InputError(f"{path}: TASK needs a 'version' (raise it whenever a score could move)")
+    fault = _fault(literal)
+    if fault:
+        raise InputError(f"{path}: TASK {fault}")
     return Entry(name, family, path.parent, summary, literal)
+
+
+def _fault(spec: Mapping[str, Any]) -> str:
+    """What is wrong with a literal TASK, found before anything is computed; empty where nothing is."""
+    for key, wanted in SPEC_TYPES.items():
+        if key in spec and not isinstance(spec[key], wanted):
+            names = " or ".join(t.__name__ for t in (wanted if isinstance(wanted, tuple) else (wanted,)))
+            return f"'{key}' is {type(spec[key]).__name__}, not {names}"
+    for key in ("subsets", "methods", "variants", "lower_is_better"):
+        if any(not isinstance(name, str) or not name for name in spec.get(key, ())):
+            return f"'{key}' holds a name that is no text"
+    primary = spec.get("primary")
+    lacking = [s for s in spec.get("subsets", ()) if isinstance(primary, dict) and s not in primary]
+    if lacking:
+        return f"'primary' has no metric for the subset '{lacking[0]}'"
+    for name, given in spec.get("baselines", {}).items():
+        for number in given.values() if isinstance(given, dict) else [given]:
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                return f"'baselines' of {name}: {number!r} is no number"
+    return ""
 
 
 def read_literal(path: Path, name: str) -> tuple[dict[str, Any], str]:
@@ -154,13 +189,18 @@ def read_literal(path: Path, name: str) -> tuple[dict[str, Any], str]:
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except SyntaxError as error:
-        raise InputError(f"{path}:{error.lineno}: {error.msg}") from error
+        raise InputError(f"{path}:{error.lineno or 1}: {error.msg}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
     summary = (ast.get_docstring(tree) or "").split("\n")[0]
     for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets):
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if isinstance(node, ast.Assign | ast.AnnAssign) and any(
+            isinstance(t, ast.Name) and t.id == name for t in targets
+        ):
             try:
-                value = ast.literal_eval(node.value)
-            except ValueError as error:
+                value = ast.literal_eval(node.value or ast.Constant(None))
+            except (ValueError, TypeError, SyntaxError) as error:
                 where = f"{path}:{node.lineno}"
                 raise InputError(f"{where}: {name} must be a literal (it is read without import)") from error
             if isinstance(value, dict):
@@ -196,7 +236,11 @@ def _suite(path: Path, name: str, table: Mapping[str, Any]) -> Suite:
     tasks = table.get("tasks")
     if not isinstance(tasks, list | dict) or not tasks:
         raise InputError(f"{path}: suite '{name}' needs tasks: a list of ids, or a table id = limit")
-    limits = dict(tasks) if isinstance(tasks, dict) else {}
+    # Limits go by task and subset: a method or a variant in the name does not matter for them.
+    limits = {re.split("[@:]", key)[0]: n for key, n in tasks.items()} if isinstance(tasks, dict) else {}
+    for key, number in {**limits, "limit": table.get("limit", 1)}.items():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise InputError(f"{path}: suite '{name}', {key}: {number!r} is no number of samples")
     return Suite(str(table.get("about", "")), tuple(tasks), limits, table.get("limit"))
 
 
@@ -243,9 +287,10 @@ def load_module(path: Path, kind: str) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise TaskError(f"{path}: import failed ({type(error).__name__}: {error})") from error
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        raise TaskError(f"{path}: import failed ({what})") from error
     return module
 
 

@@ -73,3 +73,27 @@ def test_a_task_that_is_wrong_is_caught(plugin, score: str, more: str, caught: s
     (ref,) = registry.find_tasks(["broken"])
     failed = {f.property for f in check.check_task(ref, Options()) if f.status == "fail"}
     assert caught in failed
+
+
+RAISING = {
+    "gold": "def gold(s): raise ValueError('x')\ndef near_miss(s): return 1\n",
+    "law": "def law(setup): raise ValueError('x')\n",
+    "shape": "def prompt(s): return [Request('loglikelihood', s.messages, continuations=('a', 'b'))]\n"
+    "def gold(s): return [1.0]\ndef near_miss(s): return [0.0]\n",
+    "parser": "def gold(s): return 'yes'\ndef near_miss(s): return 'no'\ndef parse(x): raise KeyError(x)\n"
+    "PARSER = {'function': parse, 'table': [('a', 1)]}\n",
+    "import": "import nowhere_at_all\n",
+}
+
+
+@pytest.mark.parametrize("fault", RAISING)
+def test_a_task_that_raises_is_a_failed_finding_and_the_next_one_is_checked(plugin, tmp_path, fault: str) -> None:
+    head = '"""T."""\nfrom evalsuite.records import *\nTASK = {"version": 1}\n'
+    head += 'def load(setup): return [Sample("a", (user("?"),)), Sample("b", (user("!"),))]\n'
+    head += 'def score(s, c): return {"acc": c.text == "yes"}\n'
+    plugin("broken", head + RAISING[fault])
+    plugin("fine", head + "def gold(s): return 'yes'\ndef near_miss(s): return 'no'\n")
+    found = list(check.check_all(["broken", "fine"], Options(), tmp_path))
+    assert {f.subject for f in found} == {"broken", "fine"}
+    assert any(f.status == "fail" for f in found if f.subject == "broken")
+    assert not any(f.status == "fail" for f in found if f.subject == "fine")

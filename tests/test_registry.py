@@ -125,3 +125,38 @@ def test_an_installed_package_brings_tasks_by_entry_point(tmp_path, monkeypatch)
     finally:
         monkeypatch.undo()
         registry.entries.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("literal", "message"),
+    [
+        ("{'version': 1, 'subsets': ['a', 'b'], 'primary': {'a': 'acc'}}", "no metric for the subset 'b'"),
+        ("{'version': 1, 'methods': 'logprob'}", "'methods' is str"),
+        ("{'version': 1, 'lower_is_better': 'acc'}", "'lower_is_better' is str"),
+        ("{'version': 1, 'baselines': {'acc': 'x'}}", "'x' is no number"),
+        ("{'version': 1, 'unit': 'words'}", "'unit' is str, not dict"),
+        ("{'version': 1, 'subsets': {1: 'a'}}", "no text"),
+        ("{[]: 1}", "must be a literal"),
+    ],
+)
+def test_a_literal_of_another_shape_is_found_before_any_work(plugin, literal: str, message: str) -> None:
+    """Each of these was a traceback, most of them after everything had been generated."""
+    plugin("odd", f'"""T."""\nTASK = {literal}\n')
+    with pytest.raises(InputError, match=message):
+        registry.entries()
+
+
+def test_a_literal_may_be_annotated_and_a_task_that_exits_is_an_error(plugin) -> None:
+    plugin("odd", '"""T."""\nTASK: dict[str, int] = {"version": 1}\nimport sys\nsys.exit(3)\n')
+    folder = registry.entries()["odd"].folder
+    with pytest.raises(TaskError, match=r"import failed .*SystemExit"):
+        registry.load_module(folder / "task.py", "task")
+
+
+def test_limits_of_a_suite_are_numbers_and_go_by_the_tasks_name(plugin) -> None:
+    root = plugin("odd", '"""T."""\nTASK = {"version": 1}\n')
+    (root / "suites.toml").write_text('[s]\n[s.tasks]\n"odd@letter" = 3\n')
+    assert registry.suites()["s"].limits == {"odd": 3}
+    (root / "suites.toml").write_text('[s]\n[s.tasks]\nodd = "many"\n')
+    with pytest.raises(InputError, match="'many' is no number of samples"):
+        registry.suites()

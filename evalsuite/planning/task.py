@@ -107,6 +107,11 @@ class Task:
                 raise TaskError(f"task {self.id}: metrics returned no Metric of finite numbers ({fault})")
         return made
 
+    def law(self) -> list[str]:
+        """Violations of the law that a task without gold states about its metric; empty where it holds."""
+        made: list[str] = self._guarded("law", (self.setup,), "", list)
+        return made
+
     def gold(self, sample: Sample) -> Any:
         return self._call("gold", sample)
 

@@ -101,6 +101,8 @@ class Engine:
             return Completion(
                 finish_reason="error", error=f"backend_error: the model gave nan for a {unit.kind} request"
             )
+        if unit.kind == "loglikelihood" and not completion.text:
+            return replace(completion, text=whole(unit.continuation))  # so that a stored row says what was scored
         if unit.kind != "generate" or completion.reasoning is not None or completion.error is not None:
             return completion
         marks = self.renderer.reasoning_marks if self.renderer is not None else None

@@ -338,3 +338,12 @@ def test_rescoring_keeps_a_judges_figures(tiny: Path, tmp_path: Path, plugin) ->
     write_json(path, {**figures, "metrics": [*figures["metrics"], asdict(judged)]})
     again = api.rescore(open_run(tmp_path, run.name), tmp_path)
     assert judged in again.metrics
+
+
+def test_a_stored_log_likelihood_says_what_it_is_of(tiny: Path, tmp_path: Path) -> None:
+    from evalsuite.records import Request, user
+    from evalsuite.running import answer
+
+    engine, _ = engine_of(tiny, tmp_path, Completion(logprobs=(-1.0,), greedy=False))
+    ((yes, no),) = answer(engine, [Request("loglikelihood", (user("Q"),), continuations=(" yes", " no"))])
+    assert (yes.text, no.text) == (" yes", " no")
