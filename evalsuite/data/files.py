@@ -70,7 +70,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line)
+        row = json.loads(line, parse_constant=_absent)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
     if not isinstance(row, dict):
@@ -78,9 +78,13 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     return row
 
 
+def _absent(constant: str) -> None:
+    """NaN and Infinity are no JSON; tools that write them mean that the value is not there."""
+
+
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_absent)
     except json.JSONDecodeError as error:
         if "\n{" in text:  # JSON Lines under a .json name, as HaluEval ships it
             yield from (_object(path, i, line) for i, line in enumerate(text.split("\n"), 1) if line.strip())

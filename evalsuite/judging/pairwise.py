@@ -99,11 +99,11 @@ def summarise(annotations: Sequence[Annotation], aggregate: Aggregate = mean_ove
     won = {key: o.preference for key, o in decided.items() if o.preference is not None}
     asked = [r for r in annotations if r.status != "identical"]
     read = [r for r in asked if r.preference is not None]
-    missing: Counter[str] = Counter()
-    for key, outcome in decided.items():
-        if outcome.preference is None:
-            rows = (r for r in annotations if (r.task, r.sample, r.repeat) == key)
-            missing[next((r.status for r in rows if r.preference is None), "judge_parse")] += 1
+    why: dict[tuple[str, str, int], str] = {}
+    for row in annotations:
+        if row.preference is None:
+            why.setdefault((row.task, row.sample, row.repeat), row.status)
+    missing = Counter(why.get(key, "judge_parse") for key, o in decided.items() if o.preference is None)
     identical = {(r.task, r.sample, r.repeat) for r in annotations if r.status == "identical"}
     agreeing = {k: o.consistent for k, o in decided.items() if o.consistent is not None and k not in identical}
     firsts = [(_first(r), r.task + "\n" + r.sample) for r in read]

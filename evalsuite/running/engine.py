@@ -4,6 +4,7 @@ import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
@@ -32,11 +33,17 @@ class Engine:
     def __init__(self, model: Model, store: Path, max_errors: int = 0) -> None:
         self.model = model
         self.renderer: Renderer | None = renderer(model)
-        self.responses = Responses(store)
+        self.store = store
         self.max_errors = max_errors
         self.counts = {"units": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0, "errors": 0}
         self._backend: Backend | None = None
         self._known_prompts: dict[str, str] = {}
+
+    @cached_property
+    def responses(self) -> Responses:
+        """The cache and journal, opened at the first use: a command that only plans, or ends at bad input, writes
+        nothing."""
+        return Responses(self.store)
 
     def check_ready(self) -> None:
         """Fails early (a missing key, say) before anything has been computed."""
@@ -140,7 +147,8 @@ class Engine:
         if self._backend is not None:
             self._backend.close()
             self._backend = None
-        self.responses.close()
+        if "responses" in self.__dict__:
+            self.__dict__.pop("responses").close()
 
 
 @overload

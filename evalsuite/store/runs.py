@@ -141,9 +141,9 @@ def free_folder(store: Path, name: str) -> Path:
     folder = run_folder(store, name)
     if name == "latest":
         raise InputError("run name 'latest': stands for the newest run; choose another --name")
-    inside = next((p for p in folder.glob("*/**/manifest.json")), None)
+    inside = next((found for found in _folders(folder) if found != folder), None)
     if inside is not None:
-        other = inside.parent.relative_to(store / "runs").as_posix()
+        other = inside.relative_to(store / "runs").as_posix()
         raise InputError(f"run name '{name}' is a group of runs already ({other}); choose another --name")
     for above in list(folder.parents)[: name.count("/")]:
         if (above / "manifest.json").is_file():
@@ -183,11 +183,17 @@ def read_object(path: Path) -> dict[str, Any]:
 def list_runs(store: Path) -> list[Run]:
     """All finished runs of a store, the oldest first."""
     root = store / "runs"
-    folders = sorted(p.parent for p in root.glob("**/manifest.json"))
-    # Hidden folders below the root are half-written runs; the store itself may lie anywhere.
-    folders = [f for f in folders if not any(part.startswith(".") for part in f.relative_to(root).parts)]
-    runs = [read_run(f, f.relative_to(root).as_posix()) for f in folders]
+    runs = [read_run(f, f.relative_to(root).as_posix()) for f in sorted(_folders(root))]
     return sorted(runs, key=lambda r: (r.manifest.get("finished", ""), r.name))
+
+
+def _folders(root: Path) -> Iterator[Path]:
+    """Folders of runs below a folder (or itself). Hidden ones are half-written; `root` itself may lie anywhere. Unlike
+    Path.glob, os.walk passes over a folder that another process moves meanwhile."""
+    for place, names, files in os.walk(root):
+        names[:] = [n for n in names if not n.startswith(".")]
+        if "manifest.json" in files:
+            yield Path(place)
 
 
 def open_run(store: Path, name: str) -> Run:

@@ -109,3 +109,10 @@ def test_fingerprints_follow_content_not_key_order(value: dict[str, Any]) -> Non
 
 def test_fingerprints_take_lone_surrogates() -> None:
     assert fingerprint("\ud800") != fingerprint("\ud801")
+
+
+def test_nan_in_json_is_absent(tmp_path: Path) -> None:
+    """pandas writes NaN where a value is not there; no JSON that we write may hold it."""
+    for name in ("a.jsonl", "a.json"):
+        (tmp_path / name).write_text('{"a": NaN, "b": [1, Infinity]}')
+        assert read_rows(tmp_path / name) == [{"a": None, "b": [1, None]}]
