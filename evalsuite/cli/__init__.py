@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
-    args = top.parse_args(argv)
+    args, rest = top.parse_known_args(argv)
+    if rest and hasattr(args, "models") and not any(word.startswith("-") for word in rest):
+        args.models += rest  # argparse takes positionals in one run only; models may stand behind options too
+    elif rest:
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
     args.words = list(sys.argv[1:] if argv is None else argv)
     if args.verb is None:
         top.print_help()

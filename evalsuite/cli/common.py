@@ -188,7 +188,8 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from evalsuite.reporting.numbers import share_text, value_text
+    from evalsuite.reporting.numbers import value_text
+    from evalsuite.reporting.tables import leading
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("task", no_wrap=True)
@@ -198,7 +199,7 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     for heading in ("n", "missing", "baseline", "cut", "empty", "refused", "loops", "unread", "tokens"):
         table.add_column(heading, justify="right", no_wrap=True)
     last = ""
-    for task, name in dict.fromkeys((m.task, m.name) for r in runs for m in r.metrics if every or m.primary):
+    for task, name in dict.fromkeys((m.task, m.name) for r in runs for m in r.metrics if every or leading(m)):
         for run in runs:
             for metric in (m for m in run.metrics if (m.task, m.name) == (task, name)):
                 baseline = ", ".join(f"{k} {value_text(v, metric.unit)}" for k, v in metric.baselines.items())
@@ -211,10 +212,24 @@ def print_runs(runs: "Sequence[Run]", every: bool = False) -> None:
     console.print(table)
     for run in runs:
         for task, health in run.health.items():
-            if health.truncated is not None and health.truncated > HEALTH_WARNING:
-                say(f"warning: {_label(run)}, {task}: {share_text(health.truncated)} of answers hit the token limit")
-            if health.shortened:
-                say(f"warning: {_label(run)}, {task}: {health.shortened} prompts lost demonstrations to fit the window")
+            if faults := health_faults(health):
+                say(f"warning: {_label(run)}, {task}: {', '.join(faults)} (of {health.n} answers)")
+
+
+def health_faults(health: Health) -> list[str]:
+    """What is wrong with more than 2% of the answers, in words; and prompts that lost demonstrations."""
+    from evalsuite.reporting.numbers import share_text
+
+    shares = {
+        "hit the token limit": health.truncated,
+        "empty": health.empty,
+        "end in a loop": health.repeated,
+        "could not be read": health.unparsable,
+        "never closed their reasoning": health.unclosed_reasoning,
+    }
+    faults = [f"{share_text(s)} {what}" for what, s in shares.items() if s is not None and s > HEALTH_WARNING]
+    lost = [f"{health.shortened} prompts lost demonstrations to fit the window"] if health.shortened else []
+    return faults + lost
 
 
 def _label(run: "Run") -> str:

@@ -161,7 +161,7 @@ def _print_comparison(console: "Console", ours: "Run", theirs: "Run", found: "li
     console.print(Text.assemble((ours.name, "bold"), " against ", (theirs.name, "bold"), ", paired by sample"))
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("task", "metric"):
-        table.add_column(name, no_wrap=name == "task", overflow="fold")
+        table.add_column(name, no_wrap=True)
     for name in ("n", "baseline [95%]", "run [95%]", "difference [95%]", "q", "fixed", "broken"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)

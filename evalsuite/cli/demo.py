@@ -149,6 +149,9 @@ def _tell(runs: "Sequence[Run]") -> None:
     print("  Telling SmolLM2 to admit ignorance (same weights, paired on the same questions):")
     for difference in paired(honest, plain):
         _sentence(difference)
+    for metric in (m for m in honest.metrics if m.name.startswith("win_rate[")):
+        won = f"{common.figure(metric)}, n={metric.n}, {metric.missing} without a verdict"
+        print(f"    its answers to {metric.task}, judged in both orders by SmolLM2 itself, win {won} (a tie is 50%)")
     print("  What supervised fine-tuning did to the microworld's base model (parent and child, same questions):")
     for difference in paired(sft, base):
         _sentence(difference)

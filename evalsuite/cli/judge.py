@@ -77,13 +77,8 @@ def _print(summary: "Summary", cases: int) -> None:
     print(f"  win rate           {_figure(summary.win_rate)}  ({summary.ties} ties, counted half)")
     print(f"  same in both orders  {_figure(summary.consistency)}")
     print(f"  for the first shown  {_figure(summary.first)}  (0.5 where position does not matter)")
-    from evalsuite.reporting.numbers import share_text
-
-    unread = share_text(summary.unparsed)
     missing = ", ".join(f"{n} {reason}" for reason, n in summary.missing.items()) or "none"
-    print(
-        f"  no verdict         {sum(summary.missing.values())} of {cases} cases ({missing}); {unread} of replies unread"
-    )
+    print(f"  no verdict         {sum(summary.missing.values())} of {cases} cases ({missing})")
     modes = ", ".join(f"{n} by {mode}" for mode, n in summary.modes.items()) or "none"
     print(f"  read               {modes}; {summary.prompt_tokens:,} prompt tokens, {summary.tokens:,} generated")
 

@@ -64,7 +64,7 @@ def run_verb(args: argparse.Namespace) -> int:
     folder = common.store_of(args)
     _check_judge(args)
     jobs = _jobs(args, folder)
-    judge = _prepare_judge(args, folder)
+    judge = _prepare_judge(args, folder, jobs)
     runs = api.execute(jobs, folder, common.meter, args.overwrite)
     if judge is not None:
         runs = api.judge_runs(judge, runs, folder, args.against, common.meter)
@@ -84,7 +84,7 @@ def _check_judge(args: argparse.Namespace) -> None:
         raise InputError("a pairwise judge compares two models: name two, or give --against RUN")
 
 
-def _prepare_judge(args: argparse.Namespace, folder: Path) -> Any:
+def _prepare_judge(args: argparse.Namespace, folder: Path, jobs: "Sequence[Job]") -> Any:
     """The judge and the run it compares with, before anything is generated: a missing key must not cost a run."""
     from evalsuite import api
     from evalsuite.store import open_run
@@ -92,6 +92,8 @@ def _prepare_judge(args: argparse.Namespace, folder: Path) -> Any:
     if not args.judge:
         return None
     judge = api.prepare_judge(args.judge, args.judge_model, common.model_options(args), folder)
+    if not any(task.spec.get("judged") for job in jobs for task in job.plan.tasks):
+        raise InputError("--judge: none of these tasks has open answers to compare (open_prompts/own has)")
     if args.against:
         open_run(folder, args.against)
     return judge

@@ -39,13 +39,12 @@ def samples_verb(args: argparse.Namespace) -> int:
     task = _task(run.manifest["tasks"], args.task)
     info = run.manifest["tasks"][task]
     primary, lower = info["primary"], info["primary"] in info["lower_is_better"]
-    frame = run.samples()
-    frame = frame[frame["task"] == task]
-    rows = [_sample({str(k): v for k, v in line.items()}, primary) for line in frame.to_dict("records")]
+    rows = [_sample(line, primary) for line in run.rows(task)]
     if args.show is not None:
+        known = [r["sample"] for r in rows]
         rows = [r for r in rows if r["sample"] == args.show]
         if not rows:
-            raise unknown("sample", args.show, frame["sample"].tolist())
+            raise unknown("sample", args.show, known)
     else:
         # A score that is absent without a reason does not concern this sample.
         rows = [r for r in rows if r["score"] is not None or r["reason"] is not None]
@@ -72,13 +71,12 @@ def _task(tasks: dict[str, Any], asked: str | None) -> str:
     if asked in tasks:
         return asked
     if len(near) != 1:
-        raise unknown("task", asked, tasks)
+        raise InputError(f"the run has no task '{asked}'; it has {', '.join(tasks)}")
     return near[0]
 
 
 def _sample(line: dict[str, Any], primary: str) -> dict[str, Any]:
     scores = {k.removeprefix("score."): v for k, v in line.items() if k.startswith("score.")}
-    value = scores.get(primary)
     return {
         "sample": line["sample"],
         "repeat": line["repeat"],
@@ -87,9 +85,9 @@ def _sample(line: dict[str, Any], primary: str) -> dict[str, Any]:
         "reasoning": line["reasoning"],
         "finish_reason": line["finish_reason"],
         "target": json.loads(line["target"]),
-        "score": None if value is None or value != value else value,
+        "score": scores.get(primary),
         "reason": line.get(f"reason.{primary}"),
-        "scores": {k: v for k, v in scores.items() if v is not None and v == v},
+        "scores": {k: v for k, v in scores.items() if v is not None},
         "details": json.loads(line.get(f"details.{primary}") or "{}"),
         "completions": {k: [json.loads(c) for c in v] for k, v in json.loads(line["completions"]).items()},
     }

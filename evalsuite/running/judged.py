@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from types import ModuleType
-from typing import Any
 
 from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
@@ -32,8 +31,8 @@ class Judge:
 def judge_run(judge: Judge, run: Run, baseline: Run, progress: Progress | None = None, limit: int | None = None) -> Run:
     """Judges a run's open answers against a baseline's and writes annotations and win rates into the run's folder.
 
-    Tasks that declare `judged` are taken; pairs are samples with a text in both runs (the first draw), at most `limit`
-    of each task. Raises InputError where the runs share no such task.
+    Tasks that declare `judged` are taken; pairs are samples that both runs answered (the first draw; saying nothing is
+    an answer too, and a poor one), at most `limit` of each task. Raises InputError where the runs share no such task.
     """
     cases = pair_cases(run, baseline, limit)
     if not cases:
@@ -42,7 +41,7 @@ def judge_run(judge: Judge, run: Run, baseline: Run, progress: Progress | None =
     def ask(requests: list[Request]) -> list[Completion | None]:
         return one_each(answer(judge.engine, requests, progress=progress))
 
-    annotations = judge_pairs(cases, judge.module, ask, judge.engine.model.identity)
+    annotations = judge_pairs(cases, judge.module, ask, judge.engine.model.name)
     tasks = dict.fromkeys(c.task for c in cases)
     metrics = [_win_rate(judge, baseline, [a for a in annotations if a.task == task]) for task in tasks]
     return _store(run, judge, baseline, annotations, metrics)
@@ -65,10 +64,8 @@ def pair_cases(run: Run, baseline: Run, limit: int | None = None) -> list[Case]:
 
 def _first_answers(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
     """(task, sample) → (question, first answer) where there is one."""
-    frame = run.samples()
-    frame = frame[(frame["repeat"] == 0) & frame["answer"].notna() & (frame["answer"] != "")]
-    columns: Any = zip(frame["task"], frame["sample"], frame["question"], frame["answer"], strict=True)
-    return {(task, sample): (question, answer) for task, sample, question, answer in columns}
+    rows = [row for row in run.rows() if row["repeat"] == 0 and row["answer"] is not None]
+    return {(row["task"], row["sample"]): (row["question"], row["answer"]) for row in rows}
 
 
 def _win_rate(judge: Judge, baseline: Run, annotations: Sequence[Annotation]) -> Metric:

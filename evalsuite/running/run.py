@@ -101,7 +101,7 @@ def rescore_run(run: Run, tasks: Sequence[Task], store: Path) -> Run:
     Raises InputError where a stored sample is no longer in the task's data.
     """
     by_id = {task.id: {s.id: s for s in task.samples} for task in tasks}
-    stored = run.samples().to_dict("records")
+    stored = run.rows()
     rows: list[Row] = []
     for task in tasks:
         entries: list[tuple[Sample, int, str, Values]] = []

@@ -51,6 +51,13 @@ class Run:
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
             raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the command again") from error
 
+    def rows(self, task: str | None = None) -> list[dict[str, Any]]:
+        """The same rows (of one task) as dictionaries; what is absent is None, never NaN."""
+        frame = self.samples()
+        frame = frame if task is None else frame[frame["task"] == task]
+        lines = frame.astype(object).where(frame.notna(), None).to_dict("records")
+        return [{str(key): value for key, value in line.items()} for line in lines]
+
 
 def write_run(
     store: Path,

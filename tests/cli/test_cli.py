@@ -58,6 +58,15 @@ def test_json_is_one_object_and_nothing_else(tiny, tasks, tmp_path, capsys) -> N
     assert value["runs"][0]["metrics"][0]["n"] == 4
 
 
+def test_models_may_stand_behind_options(tiny, tasks, tmp_path, capsys) -> None:
+    common = ["--plugins", str(tasks), "--store", str(tmp_path / "st"), "--json"]
+    assert main(["plan", "--tasks", "say", *common, str(tiny)]) == 0
+    assert json.loads(capsys.readouterr().out)["plans"][0]["units"] == 4
+    with pytest.raises(SystemExit) as stopped:
+        main(["plan", str(tiny), "--tasks", "say", "--limits", "3", *common])
+    assert stopped.value.code == 2
+
+
 def test_plan_and_dry_run_compute_nothing(tiny, tasks, tmp_path, capsys) -> None:
     assert run(tiny, tasks, tmp_path, "--dry-run", "--json") == 0
     plan = json.loads(capsys.readouterr().out)["plans"][0]
@@ -130,6 +139,45 @@ def test_bad_input_is_one_line_and_status_two(tiny, tasks, tmp_path, capsys, arg
     assert "Traceback" not in captured.err
     assert captured.out == ""
     assert not store.exists()
+
+
+def test_samples_of_a_task_whose_metric_concerns_only_some(tiny, tmp_path, capsys) -> None:
+    """`nonexistent` scores `fabricated` on invented things alone: its controls are neither wrong nor unread."""
+    store = ["--store", str(tmp_path / "st")]
+    arguments = ["run", str(tiny), "--tasks", "nonexistent,plain_facts", "--limit", "8", "--max-tokens", "4"]
+    assert main([*arguments, *store]) == 0
+    capsys.readouterr()
+    assert main(["samples", "latest", "--task", "nonexistent", "--wrong", "--json", *store]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["of"] == len(found["samples"]) == 6
+    assert main(["samples", "latest", "--task", "nonexistant", *store]) == 2
+    assert "it has nonexistent, plain_facts" in capsys.readouterr().err
+
+
+def test_a_judge_compares_two_models_and_its_win_rate_is_shown(tiny, tmp_path, capsys) -> None:
+    """A judge through the hf backend, both orders; a random model's replies hold no verdict, and that is counted."""
+    from checkpoints import build
+
+    other = build(tmp_path / "other", seed=3, max_position_embeddings=512)
+    judge = build(tmp_path / "judge", seed=4, max_position_embeddings=2048)
+    arguments = ["run", str(tiny), str(other), "--tasks", "open_prompts/own", "--limit", "2", "--max-tokens", "8"]
+    judged = ["--judge", "pairwise", "--judge-model", str(judge), "--store", str(tmp_path / "st")]
+    assert main([*arguments, *judged]) == 0
+    assert "win_rate[pairwise:judge" in capsys.readouterr().out.replace("\n", "")
+    assert main([*arguments, *judged, "--json"]) == 0
+    (_, second) = json.loads(capsys.readouterr().out)["runs"]
+    (metric,) = [m for m in second["metrics"] if m["name"].startswith("win_rate[")]
+    assert metric["n"] + metric["missing"] == 2
+    rows = [json.loads(line) for p in Path(second["path"]).glob("annotations-*.jsonl") for line in p.open()]
+    assert [r["order"] for r in rows] == ["ab", "ba"] * 2
+    assert {r["judge_model"] for r in rows} == {"judge"}
+
+
+def test_a_judge_without_open_answers_is_said_before_anything_runs(tiny, tasks, tmp_path, capsys) -> None:
+    status = run(tiny, tasks, tmp_path, "--judge", "pairwise", "--judge-model", str(tiny), "--against", "x")
+    assert status == 2
+    assert "none of these tasks has open answers" in capsys.readouterr().err
+    assert not (tmp_path / "st" / "runs").exists()
 
 
 def test_config_file_gives_options_and_the_command_line_wins(tiny, tasks, tmp_path, capsys) -> None:

@@ -81,7 +81,6 @@ def test_the_table_says_what_qualifies_the_figure(
     assert "better against worse, judged by lazy with pairwise/1#" in shown
     assert "0.500" in shown
     assert "1 of 4 cases (1 judge_parse)" in shown
-    assert "25% of replies unread" in shown
 
 
 def test_a_missing_key_stops_before_anything_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
