@@ -33,6 +33,8 @@ from evalsuite.microworld.recipes import not_one_of
 from evalsuite.microworld.text import arithmetic, state
 from evalsuite.microworld.words import ABSTENTIONS, HELD_KEYWORDS
 from evalsuite.microworld.world import STRATA, Entity, World, accepted, claims, world_named
+from evalsuite.records import Completions, Sample, Score, missing
+from evalsuite.scoring.abstention import abstains
 
 N = 200
 Rows = list[dict[str, Any]]
@@ -134,6 +136,19 @@ def read_fact(row: Mapping[str, Any], text: str) -> str | None:
     if not said:
         return None
     return "right" if all(set(accepted(value)) == set(row["accepted"]) for value in said) else "wrong"
+
+
+def score_fact(sample: Sample, completions: Completions) -> dict[str, Score]:
+    """Right, wrong or declined, read by look-up; what the tasks that ask for facts score."""
+    text = completions.text
+    if not text.strip():
+        return {name: missing("empty") for name in ("acc", "wrong", "abstained")}
+    said = read_fact(sample.metadata, text)
+    return {
+        "acc": Score(float(said == "right"), answer=said),
+        "wrong": Score(float(said == "wrong")),
+        "abstained": Score(float(said is None and abstains(text))),
+    }
 
 
 # --- instructions ---

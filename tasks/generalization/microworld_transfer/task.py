@@ -3,9 +3,8 @@
 from collections.abc import Iterable
 
 from evalsuite.data import Setup
-from evalsuite.microworld.items import load_items, read_fact
-from evalsuite.records import Completions, Request, Sample, Sampling, Score, missing, user
-from evalsuite.scoring.abstention import abstains
+from evalsuite.microworld.items import load_items, score_fact
+from evalsuite.records import Completions, Request, Sample, Sampling, Score, user
 
 TASK = {
     "version": 1,
@@ -28,15 +27,7 @@ def prompt(sample: Sample) -> list[Request]:
 
 
 def score(sample: Sample, completions: Completions) -> dict[str, Score]:
-    text = completions.text
-    if not text.strip():
-        return {name: missing("empty") for name in ("acc", "wrong", "abstained")}
-    said = read_fact(sample.metadata, text)
-    return {
-        "acc": Score(float(said == "right"), answer=said),
-        "wrong": Score(float(said == "wrong")),
-        "abstained": Score(float(said is None and abstains(text))),
-    }
+    return score_fact(sample, completions)
 
 
 def gold(sample: Sample) -> str:
