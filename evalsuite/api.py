@@ -82,6 +82,7 @@ def prepare(
     folder: Path,
     name: str | None = None,
     meter: Meter | None = None,
+    backend: str | None = None,
 ) -> list[Job]:
     """Resolves models, binds tasks and compiles the plans. Nothing is computed, so bad input is found before work.
 
@@ -98,7 +99,7 @@ def prepare(
         raise InputError("no tasks given (--tasks A,B or --suite S; see: evalsuite list tasks)")
     jobs = []
     for address in addresses:
-        model = resolve(address, model_options, meter(f"model {address}") if meter else None)
+        model = resolve(address, model_options, meter(f"model {address}") if meter else None, backend)
         engine = Engine(model, folder, options.max_errors)
         engine.check_ready()
         bound = bind_all(refs, model.kinds, options)
@@ -130,6 +131,7 @@ def run(
     name: str | None = None,
     model_options: ModelOptions | None = None,
     progress: Meter | None = None,
+    backend: str | None = None,
     **options: Any,
 ) -> Run:
     """Evaluates one model. `tasks` is a list or a comma-separated text; `options` are the fields of
@@ -145,7 +147,7 @@ def run(
         raise InputError(f"unknown option '{bad[0]}' (one of {', '.join(Options.__dataclass_fields__)})")
     names = tasks.split(",") if isinstance(tasks, str) else list(tasks)
     folder = Path(store_dir) if store_dir else store.default_store()
-    jobs = prepare([model], names, replace(chosen, **of_model), Options(**options), folder, name, progress)
+    jobs = prepare([model], names, replace(chosen, **of_model), Options(**options), folder, name, progress, backend)
     return Run(execute(jobs, folder, progress)[0])
 
 

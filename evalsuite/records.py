@@ -118,7 +118,9 @@ class Completion:
 
     generate: `text`, `tokens` (completion tokens), `finish_reason` ("stop", "length", "error").
     loglikelihood: `logprobs` of the continuation's tokens (natural log), `greedy` whether each was the argmax.
-    reward: `rewards`, named numbers. `top_logprobs`: for each generated token the likeliest tokens' log-probabilities.
+    reward: `rewards`, named numbers ("reward"; a head's labels; "step 1", "step 2", ... of a process reward).
+    embed: `embedding`, one row of floats (pooled), or one for each token.
+    `top_logprobs`: for each generated token the likeliest tokens' log-probabilities.
     `reasoning` is a thinking model's split-off part, `reasoning_closed` false where its end mark never came.
     """
 
@@ -129,6 +131,7 @@ class Completion:
     logprobs: tuple[float, ...] = ()
     greedy: bool | None = None
     rewards: Mapping[str, float] = field(default_factory=dict)
+    embedding: tuple[tuple[float, ...], ...] = ()
     top_logprobs: tuple[Mapping[str, float], ...] = ()
     reasoning: str | None = None
     reasoning_tokens: int = 0
@@ -237,16 +240,33 @@ class Capabilities:
     top_logprobs: bool = False
 
 
+Done = Callable[[int, Completion], None]
+"""Called with a unit's place among those given and its completion, as soon as that one is finished."""
+
+
 class Backend(Protocol):
-    """Answers units in batches, one completion for each, in order. Knows no task and no rank."""
+    """Answers units in batches: one completion for each, in their order. Knows no task and no rank.
+
+    `done` hears of each completion early, in any order, from any thread; what is returned counts. `counts` are work
+    done so far (tokens forwarded, seconds inside the model). `limits` is what the engine has learnt about its machine
+    (token budgets, halved where memory ran out): the store keeps it, so that a resumed run batches as before.
+    `switch` takes another checkpoint in place (an adapter of the same base, weights of the same shape) and says
+    whether it could.
+    """
 
     capabilities: Capabilities
+    counts: dict[str, float]
+    limits: dict[str, int]
 
-    def generate(self, units: Sequence[Unit]) -> list[Completion]: ...
+    def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]: ...
 
-    def loglikelihood(self, units: Sequence[Unit]) -> list[Completion]: ...
+    def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]: ...
 
-    def reward(self, units: Sequence[Unit]) -> list[Completion]: ...
+    def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]: ...
+
+    def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]: ...
+
+    def switch(self, model: Any, renderer: Any) -> bool: ...
 
     def close(self) -> None: ...
 

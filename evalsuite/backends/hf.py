@@ -11,11 +11,12 @@ the rows); they depend on the units that are given and on nothing else.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from evalsuite.backends.base import BaseBackend
 from evalsuite.backends.hf_generate import generate_batch
 from evalsuite.backends.hf_net import Net, forward, inputs, load, logits_at, pad
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
-from evalsuite.records import Capabilities, Completion, Unit
+from evalsuite.records import Capabilities, Completion, Done, Unit
 
 SCORED_TOKENS = 4096
 SPOKEN_TOKENS = 16384
@@ -25,10 +26,11 @@ HEAD_ELEMENTS = 1 << 27
 """Largest tensor of logits: half a GiB in float32."""
 
 
-class HFBackend:
+class HFBackend(BaseBackend):
     """Answers units with one local checkpoint (`evalsuite.records.Backend`)."""
 
     def __init__(self, model: Model, renderer: Renderer) -> None:
+        super().__init__(model)
         self.capabilities = Capabilities(kinds=model.kinds, input="ids", seeds=True, top_logprobs=True)
         self._model = model
         self._renderer = renderer
@@ -43,7 +45,7 @@ class HFBackend:
             self._net = load(self._model, classifier="reward" in self._model.kinds)
         return self._net
 
-    def generate(self, units: Sequence[Unit]) -> list[Completion]:
+    def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Text for each unit. Units with different sampling settings (seed apart) never share a batch."""
         self._check("generate")
         prompts = [self._prompt(unit) for unit in units]
@@ -57,7 +59,7 @@ class HFBackend:
                     found[place] = answer
         return _complete(found)
 
-    def loglikelihood(self, units: Sequence[Unit]) -> list[Completion]:
+    def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Log-probability (nats) of each token of each unit's continuation, and whether all were the argmax."""
         self._check("loglikelihood")
         pairs = [self._pair(unit) for unit in units]
@@ -69,7 +71,7 @@ class HFBackend:
                 found[place] = answer
         return _complete(found)
 
-    def reward(self, units: Sequence[Unit]) -> list[Completion]:
+    def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Rewards of each unit's whole conversation: {"reward": x}, or one number for each label of the head."""
         self._check("reward")
         rows = [unit.prompt_ids or self._renderer.conversation_ids(unit.messages) for unit in units]

@@ -24,10 +24,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from evalsuite.backends import openai_wire as wire
+from evalsuite.backends.base import BaseBackend
 from evalsuite.backends.openai_retry import Fault, fault_of, pause
 from evalsuite.errors import BackendError, ModelError, unknown
 from evalsuite.models import Model
-from evalsuite.records import Capabilities, Completion, Unit
+from evalsuite.records import Capabilities, Completion, Done, Unit
 
 ARGS = ("concurrency", "max_retries", "timeout", "omit", "extra", "context_window")
 OMITTABLE = ("seed", "top_p", "temperature", "stop", "logprobs", "top_logprobs")
@@ -64,11 +65,12 @@ def _key(model: Model) -> str:
     )
 
 
-class OpenAIBackend:
+class OpenAIBackend(BaseBackend):
     """Answers units with one served model (`evalsuite.records.Backend`). Requests run on a thread of their own, so the
     backend also works inside a notebook's running event loop."""
 
     def __init__(self, model: Model) -> None:
+        super().__init__(model)
         self.capabilities = Capabilities(
             kinds=model.kinds, input="messages", images=True, seeds=True, top_logprobs=True
         )
@@ -91,18 +93,15 @@ class OpenAIBackend:
         """See the function of this name."""
         check_ready(self._model)
 
-    def generate(self, units: Sequence[Unit]) -> list[Completion]:
+    def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Text for each unit, in order. A request that the server refuses for its content, or that fails after every
         retry, becomes a completion with `error`; a wrong key, name or parameter raises BackendError."""
         return self._run(units, self._generate_one)
 
-    def loglikelihood(self, units: Sequence[Unit]) -> list[Completion]:
+    def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Log-probabilities of each unit's continuation after its prompt's text. Raises BackendError where the server
         cannot echo a prompt with log-probabilities."""
         return self._run(units, self._score_one)
-
-    def reward(self, units: Sequence[Unit]) -> list[Completion]:
-        raise BackendError(f"{self._model.address}: a chat server gives no rewards; use a local reward model")
 
     def close(self) -> None:
         """Ends connections and the thread. Safe to call twice."""

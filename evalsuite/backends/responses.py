@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evalsuite.backends.base import BaseBackend
 from evalsuite.data.files import iter_rows
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model
-from evalsuite.records import Capabilities, Completion, Message, Unit
+from evalsuite.records import Capabilities, Completion, Done, Message, Unit
 
 IDS = ("sample", "sample_id", "id", "question_id", "uid", "key", "idx", "doc_id", "index")
 PROMPTS = ("instruction", "prompt", "question", "query", "input")
@@ -127,7 +128,7 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-class ResponsesBackend:
+class ResponsesBackend(BaseBackend):
     """Answers units from a file (`evalsuite.records.Backend`). `prompts` maps sample ids to prompt texts; it may be
     filled after construction, and `unmatched` counts the prompts without an answer so far."""
 
@@ -136,6 +137,7 @@ class ResponsesBackend:
     def __init__(self, model: Model, prompts: Mapping[str, str] | None = None) -> None:
         if model.path is None:
             raise InputError(f"{model.address}: write responses:FILE")
+        super().__init__(model)
         self._setup(model.path, prompts)
 
     @classmethod
@@ -159,7 +161,7 @@ class ResponsesBackend:
         """Reads the file: raises InputError where it is none of the known shapes."""
         self._index()
 
-    def generate(self, units: Sequence[Unit]) -> list[Completion]:
+    def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """The file's answer to each unit, in order."""
         self._index()
         return [self._answer(unit) for unit in units]
@@ -169,11 +171,8 @@ class ResponsesBackend:
         self._index()
         return self._by_turns.get((same(prompt),)) or self._by_id.get(sample_id, [])
 
-    def loglikelihood(self, units: Sequence[Unit]) -> list[Completion]:
-        raise BackendError(f"responses:{self.path}: a file of answers cannot score log-likelihoods; name a model")
-
-    def reward(self, units: Sequence[Unit]) -> list[Completion]:
-        raise BackendError(f"responses:{self.path}: a file of answers gives no rewards; name a reward model")
+    def _cannot(self, kind: str) -> BackendError:
+        return BackendError(f"responses:{self.path}: a file of answers gives no {kind} answers; name a model")
 
     def close(self) -> None:
         self._rows = None

@@ -133,11 +133,8 @@ def _jobs(args: argparse.Namespace, folder: Path) -> "list[Job]":
     options = common.sampling_options(args)
     if suite is not None:
         options = replace(options, limits=suite.limits, limit=options.limit or suite.limit)
-    jobs = api.prepare(args.models, names, common.model_options(args), options, folder, args.name, common.meter)
-    for model in (job.plan.model for job in jobs):
-        if args.backend not in (None, model.backend):
-            raise InputError(f"--backend {args.backend}: {model.address} is answered by '{model.backend}' here")
-    return jobs
+    chosen = common.model_options(args)
+    return api.prepare(args.models, names, chosen, options, folder, args.name, common.meter, args.backend)
 
 
 def _tasks(args: argparse.Namespace) -> "tuple[list[str], Suite | None]":

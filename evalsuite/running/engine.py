@@ -18,6 +18,8 @@ from evalsuite.store import Responses
 
 BACKENDS = {
     "hf": "evalsuite.backends.hf:HFBackend",
+    "vllm": "evalsuite.backends.vllm:VLLMBackend",
+    "ray": "evalsuite.backends.ray:RayBackend",
     "openai": "evalsuite.backends.openai:OpenAIBackend",
     "responses": "evalsuite.backends.responses:ResponsesBackend",
 }
@@ -47,7 +49,7 @@ class Engine:
 
     def check_ready(self) -> None:
         """Fails early (a missing key, say) before anything has been computed."""
-        if self.model.backend != "hf":
+        if not self.model.local:
             check = getattr(self.backend(), "check_ready", None)
             if check is not None:
                 check()
@@ -138,7 +140,8 @@ class Engine:
         if self._backend is None:
             module, _, attribute = BACKENDS[self.model.backend].partition(":")
             make: Any = getattr(importlib.import_module(module), attribute)
-            more = {"hf": (self.renderer,), "responses": (self._known_prompts,)}.get(self.model.backend, ())
+            more: tuple[Any, ...] = (self.renderer,) if self.model.local else ()
+            more = (self._known_prompts,) if self.model.backend == "responses" else more
             self._backend = make(self.model, *more)
         assert self._backend is not None
         return self._backend

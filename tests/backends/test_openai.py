@@ -257,6 +257,6 @@ def test_a_server_that_cannot_score_says_so_in_one_line(server: Server, reply: d
     server.faults = [error(404, "Not Found")]
     with pytest.raises(BackendError, match="Not Found"):
         engine.loglikelihood([unit])
-    with pytest.raises(BackendError, match="rewards"):
+    with pytest.raises(BackendError, match="not reward requests"):
         engine.reward([unit])
     engine.close()

@@ -284,8 +284,10 @@ class Scripted:
 
     def __init__(self, made: Completion) -> None:
         self.made, self.asked = made, 0
+        self.counts: dict[str, float] = {}
+        self.limits: dict[str, int] = {}
 
-    def generate(self, units: list[Unit]) -> list[Completion]:
+    def generate(self, units: list[Unit], done: object = None) -> list[Completion]:
         self.asked += len(units)
         return [self.made] * len(units)
 

@@ -1,0 +1,46 @@
+"""What every backend starts from: no answers, no counts, no limits learnt. A backend overrides what it can do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from evalsuite.errors import BackendError
+from evalsuite.models import Model
+from evalsuite.records import Capabilities, Completion, Done, Unit
+
+
+class BaseBackend:
+    """`evalsuite.records.Backend` with every verb refused, in one line that names the model."""
+
+    capabilities: Capabilities
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.counts: dict[str, float] = {}
+        self.limits: dict[str, int] = {}
+
+    def count(self, name: str, more: float) -> None:
+        """Adds to one of `counts`."""
+        self.counts[name] = self.counts.get(name, 0) + more
+
+    def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        raise self._cannot("generate")
+
+    def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        raise self._cannot("loglikelihood")
+
+    def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        raise self._cannot("reward")
+
+    def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        raise self._cannot("embed")
+
+    def switch(self, model: Any, renderer: Any) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Lets go of everything. Safe to call twice."""
+
+    def _cannot(self, kind: str) -> BackendError:
+        can = ", ".join(sorted(self.capabilities.kinds)) or "nothing"
+        name = f"{self.model.address}: the {self.model.backend} backend"
+        return BackendError(f"{name} answers {can}, not {kind} requests")
