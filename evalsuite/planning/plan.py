@@ -1,22 +1,20 @@
 """The plan: every request of a command, deduplicated into units and cut into groups that are run and journaled whole.
 
-Groups are fixed by the plan alone (sorted by kind, sampling and length), never by what the cache already holds, so a
-resumed run computes exactly the groups that an unbroken one would.
+Groups (`planning.groups`) are fixed by the plan: a resumed run computes exactly those that an unbroken one would.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from evalsuite.errors import InputError, TaskError
 from evalsuite.models import Model, Renderer
+from evalsuite.planning.groups import group, group_size
 from evalsuite.planning.options import Options
 from evalsuite.planning.task import Task
 from evalsuite.planning.units import Planner
 from evalsuite.records import Completion, Completions, Request, Sample, Unit
 
-GROUP = {"generate": 32, "loglikelihood": 128, "reward": 64, "embed": 128}
 MAX_STAGES = 16
 
 Slot = tuple[int, int, int]  # (task, sample, repeat), as indices into the plan
@@ -116,45 +114,3 @@ def _add(plan: Plan, wanted: Sequence[tuple[Slot, Request]]) -> None:
         for unit in planned.units:
             stage.units.setdefault(unit.fingerprint, unit)
     stage.groups = group(list(stage.units.values()), group_size(plan.model))
-
-
-def group_size(model: Model) -> int | None:
-    """Units of a group as `--model-args group=N` has it (large on a large GPU); None: the default of each kind."""
-    return model.options.number("group", 1) if "group" in model.options.args else None
-
-
-def group(units: Sequence[Unit], size: int | None = None) -> list[list[str]]:
-    """Groups of units that run together: same kind and sampling, near lengths (the longest first), fixed size.
-
-    Scoring units of one context stay together, so that an engine may share it.
-    """
-    kinds: dict[tuple[object, ...], list[Unit]] = defaultdict(list)
-    for unit in units:
-        kinds[(unit.kind, unit.sampling)].append(unit)
-    groups: list[list[str]] = []
-    for (kind, _), members in kinds.items():
-        step = size or GROUP[str(kind)]
-        ordered = sorted(members, key=lambda u: (-_size(u), u.prompt_ids or (), u.fingerprint))
-        groups += [[u.fingerprint for u in ordered[i : i + step]] for i in range(0, len(ordered), step)]
-    return groups
-
-
-def _size(unit: Unit) -> int:
-    return len(unit.prompt_ids) if unit.prompt_ids is not None else sum(len(str(m["content"])) for m in unit.messages)
-
-
-def distinct_tokens(units: Iterable[Unit]) -> int:
-    """Tokens that must be computed at least once when every shared prefix is computed once (the size of the trie)."""
-    sequences = sorted({(u.prompt_ids or ()) + u.continuation_ids for u in units})
-    if not sequences:
-        return 0
-    return len(sequences[0]) + sum(len(b) - _common(a, b) for a, b in pairwise(sequences))
-
-
-def _common(a: Sequence[int], b: Sequence[int]) -> int:
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        count += 1
-    return count

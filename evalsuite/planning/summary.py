@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from evalsuite.planning.plan import Plan, distinct_tokens
+from evalsuite.planning.groups import distinct_tokens
+from evalsuite.planning.plan import Plan
 from evalsuite.records import Unit
 from evalsuite.statistics import minimum_detectable_effect
 

@@ -12,7 +12,7 @@ from evalsuite.errors import BackendError
 from evalsuite.models import Model, Renderer, renderer
 from evalsuite.models.reasoning import split_reasoning
 from evalsuite.planning import Options, Planner, Stage
-from evalsuite.planning.plan import group, group_size
+from evalsuite.planning.groups import group, group_size
 from evalsuite.records import Backend, Completion, Progress, Request, Unit
 from evalsuite.store import Responses
 

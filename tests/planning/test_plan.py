@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from evalsuite.errors import InputError, TaskError
 from evalsuite.models import ModelOptions, renderer, resolve
 from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan
-from evalsuite.planning.plan import GROUP, distinct_tokens, group
+from evalsuite.planning.groups import GROUP, GROUP_TOKENS, common, distinct_tokens, group
 from evalsuite.planning.summary import summarise
 from evalsuite.records import Completions, Message, Request, Sampling, Unit, assistant, system, user
 from evalsuite.registry import find_tasks
@@ -323,3 +323,34 @@ def test_a_suites_limit_of_a_prefix_holds_for_every_subset() -> None:
     assert options.limit_of("truthfulqa/mc1") == 5
     assert options.limit_of("halueval/qa") == 7
     assert options.limit_of("ifeval") is None
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=30).map(tuple), min_size=1, max_size=40, unique=True))
+def test_scoring_groups_keep_what_shares_a_prefix_together(sequences: list[tuple[int, ...]]) -> None:
+    """Every unit is in one group, and groups follow the order of the token ids."""
+    units = [Unit(str(i), "loglikelihood", (), prompt_ids=s, continuation_ids=(7,)) for i, s in enumerate(sequences)]
+    groups = group(units, 8)
+    assert sorted(p for prints in groups for p in prints) == sorted(u.fingerprint for u in units)
+    assert all(len(prints) <= 8 for prints in groups)
+    by_print = {u.fingerprint: (u.prompt_ids or ()) + u.continuation_ids for u in units}
+    flat = [by_print[p] for prints in groups for p in prints]
+    assert flat == sorted(flat)
+
+
+def test_scoring_groups_are_cut_where_a_question_ends() -> None:
+    """Four long contexts with eight choices each: no group boundary falls inside one of them."""
+    units = [
+        Unit(f"{c}/{k}", "loglikelihood", (), prompt_ids=(c,) * (GROUP_TOKENS // 3), continuation_ids=(k, k))
+        for c in range(4)
+        for k in range(8)
+    ]
+    for prints in group(units):
+        contexts = {p.split("/")[0] for p in prints}
+        assert len(prints) == 8 * len(contexts)
+
+
+@given(st.lists(st.integers(0, 1), max_size=12), st.lists(st.integers(0, 1), max_size=12))
+def test_common_counts_the_shared_prefix(a: list[int], b: list[int]) -> None:
+    count = common(a, b)
+    assert a[:count] == b[:count]
+    assert count == min(len(a), len(b)) or a[count] != b[count]
