@@ -112,14 +112,21 @@ def prepare(
 
 
 def execute(jobs: Sequence[Job], folder: Path, meter: Meter | None = None, overwrite: bool = False) -> list[store.Run]:
-    """Runs compiled jobs one after the other, each with its weights released before the next is loaded."""
-    runs = []
-    for job in jobs:
-        try:
+    """Runs compiled jobs one after the other. Each inherits what the one before has loaded where its backend can switch
+    (adapters of one base, weights of one shape); otherwise weights are released before the next are loaded."""
+    runs: list[store.Run] = []
+    before: Engine | None = None
+    try:
+        for job in jobs:
+            if before is not None:
+                job.engine.inherit(before)
+                before.close()
+            before = job.engine
             progress = meter(job.plan.model.name) if meter else None
             runs.append(run_plan(job.engine, job.plan, folder, job.name, progress, overwrite))
-        finally:
-            job.engine.close()
+    finally:
+        if before is not None:
+            before.close()
     return runs
 
 

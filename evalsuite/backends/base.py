@@ -1,11 +1,27 @@
 """What every backend starts from: no answers, no counts, no limits learnt. A backend overrides what it can do."""
 
+import importlib
 from collections.abc import Sequence
 from typing import Any
 
 from evalsuite.errors import BackendError
 from evalsuite.models import Model
 from evalsuite.records import Capabilities, Completion, Done, Unit
+
+BACKENDS = {
+    "hf": "evalsuite.backends.hf:HFBackend",
+    "vllm": "evalsuite.backends.vllm:VLLMBackend",
+    "ray": "evalsuite.backends.ray:RayBackend",
+    "openai": "evalsuite.backends.openai:OpenAIBackend",
+    "responses": "evalsuite.backends.responses:ResponsesBackend",
+}
+"""name → "module:class"; local ones are made as Class(model, renderer), others as Class(model)."""
+
+
+def backend_class(name: str) -> Any:
+    """The class of a backend, imported now."""
+    module, _, attribute = BACKENDS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 class BaseBackend:

@@ -17,7 +17,12 @@ from typing import Any, Literal
 from evalsuite.errors import ModelError
 from evalsuite.records import Kind, Lineage
 
-NEUTRAL_ARGS = frozenset({"batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"})
+NEUTRAL_ARGS = frozenset(
+    {
+        *("batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"),
+        *("engine", "workers", "cpus", "gpus", "address", "chunk"),  # ray: where it runs (a unit names its engine)
+    }
+)
 """Engine arguments that change how fast answers come, not what they are."""
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg", "/proc/driver/nvidia")

@@ -1,6 +1,5 @@
 """One model, ready to answer: its renderer, its backend (made at the first call), and the cache in front of it."""
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
+from evalsuite.backends.base import backend_class
 from evalsuite.errors import BackendError
 from evalsuite.models import Model, Renderer, renderer
 from evalsuite.models.reasoning import split_reasoning
@@ -16,13 +16,6 @@ from evalsuite.planning.groups import group, group_size
 from evalsuite.records import Backend, Completion, Progress, Request, Unit
 from evalsuite.store import Responses
 
-BACKENDS = {
-    "hf": "evalsuite.backends.hf:HFBackend",
-    "vllm": "evalsuite.backends.vllm:VLLMBackend",
-    "ray": "evalsuite.backends.ray:RayBackend",
-    "openai": "evalsuite.backends.openai:OpenAIBackend",
-    "responses": "evalsuite.backends.responses:ResponsesBackend",
-}
 DEFAULT_MARKS = ("<think>", "</think>")
 
 
@@ -39,6 +32,7 @@ class Engine:
         self.max_errors = max_errors
         self.counts = {"units": 0, "cached": 0, "prompt_tokens": 0, "completion_tokens": 0, "errors": 0}
         self._backend: Backend | None = None
+        self._spare: Backend | None = None  # loaded for another model
         self._known_prompts: dict[str, str] = {}
 
     @cached_property
@@ -136,20 +130,34 @@ class Engine:
         )
 
     def backend(self) -> Backend:
-        """The backend itself, loaded at the first call."""
+        """The backend itself, made at the first call: an inherited one where it can switch to this model."""
         if self._backend is None:
-            module, _, attribute = BACKENDS[self.model.backend].partition(":")
-            make: Any = getattr(importlib.import_module(module), attribute)
+            spare, self._spare = self._spare, None
+            if spare is not None:
+                spare.counts.clear()  # they are the other model's
+                spare.limits.clear()
+                if spare.switch(self.model, self.renderer):
+                    self._backend = spare
+                    return spare
+                spare.close()
             more: tuple[Any, ...] = (self.renderer,) if self.model.local else ()
             more = (self._known_prompts,) if self.model.backend == "responses" else more
-            self._backend = make(self.model, *more)
+            self._backend = backend_class(self.model.backend)(self.model, *more)
         assert self._backend is not None
         return self._backend
 
+    def inherit(self, other: "Engine") -> None:
+        """Takes over what another engine has loaded, so that a model of the same shape, or an adapter of the same base,
+        need not be loaded from nothing. A model that the cache answers leaves it as it is, for the next one."""
+        if other.model.backend == self.model.backend:
+            self._spare = other._backend or other._spare
+            other._backend = other._spare = None
+
     def close(self) -> None:
-        if self._backend is not None:
-            self._backend.close()
-            self._backend = None
+        for backend in (self._backend, self._spare):
+            if backend is not None:
+                backend.close()
+        self._backend = self._spare = None
         if "responses" in self.__dict__:
             self.__dict__.pop("responses").close()
 
