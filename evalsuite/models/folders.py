@@ -1,17 +1,22 @@
 """Reads a Hugging Face folder without loading it: is it complete, known and safe, and what can it answer?
 
-Every folder that cannot be used gets one line (ModelError): no config.json, an architecture that this transformers
-does not know, code of its own, pickled weights only, truncated or missing safetensors, no tokenizer.
+A causal language model writes, scores and gives hidden states as embeddings; a sequence classifier gives rewards of a
+conversation, a token classifier those of its steps; an encoder (and every folder that sentence-transformers saved)
+gives embeddings. Every folder that cannot be used gets one line (ModelError): no config.json, an architecture that
+this transformers does not know, code of its own, pickled weights only, truncated or missing safetensors, no tokenizer.
 """
 
 import importlib.util
 import json
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evalsuite.errors import ModelError
+from evalsuite.models.embedders import Recipe, read_recipe
+from evalsuite.models.files import read_json
 from evalsuite.records import Kind, Lineage
 
 TOKENIZER_FILES = (
@@ -35,6 +40,43 @@ SETTINGS_FILES = (
 )
 WINDOW_KEYS = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "seq_length", "max_sequence_length")
 
+Head = Literal["causal", "classifier", "process", "encoder"]
+"""What stands on a network's last hidden states: a vocabulary, a score of the text, a score of each token, nothing."""
+
+ENDINGS: tuple[tuple[Head, tuple[str, ...]], ...] = (
+    ("classifier", ("ForSequenceClassification",)),
+    ("process", ("ForTokenClassification", "ForProcessRewardModel")),
+    ("causal", ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")),
+    ("encoder", ("ForMaskedLM", "ForPreTraining", "Model")),
+)
+"""How the names of architectures end. Tried in this order: a `...LMHeadModel` is no bare `...Model`."""
+
+OWN_CLASSES: dict[str, Head] = {
+    "AutoModelForCausalLM": "causal",
+    "AutoModelForSequenceClassification": "classifier",
+    "AutoModelForTokenClassification": "process",
+    "AutoModel": "encoder",
+}
+"""What the entries of `auto_map` in config.json say about a class of a folder's own."""
+
+KINDS: dict[Head, frozenset[Kind]] = {
+    "causal": frozenset({"generate", "loglikelihood", "embed"}),
+    "classifier": frozenset({"reward"}),
+    "process": frozenset({"reward"}),
+    "encoder": frozenset({"embed"}),
+}
+
+TASK_HEADS: dict[str, Head] = {
+    "CAUSAL_LM": "causal",
+    "SEQ_CLS": "classifier",
+    "TOKEN_CLS": "process",
+    "FEATURE_EXTRACTION": "encoder",
+}
+"""PEFT's names of what an adapter was trained for."""
+
+OFFSET_POSITIONS = ("roberta", "camembert", "mpnet")
+"""Architectures (by a part of their model_type) whose first position is the pad id + 1, so that two fewer fit."""
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -51,10 +93,11 @@ class Folder:
 
 def read_folder(path: Path, trust_remote_code: bool = False) -> Folder:
     """Checks a folder and describes it. Reads JSON and safetensors headers only. Raises ModelError (one line)."""
+    recipe = read_recipe(path)
     config = read_config(path)
     check_architecture(path, config, trust_remote_code)
     weights = weight_files(path)
-    tokenizer = [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
+    tokenizer = tokenizer_files(path)
     if not tokenizer:
         raise ModelError(
             f"{path}: has no tokenizer ({TOKENIZER_FILES[0]} or {TOKENIZER_FILES[1]}); "
@@ -63,15 +106,23 @@ def read_folder(path: Path, trust_remote_code: bool = False) -> Folder:
     settings = [path / name for name in SETTINGS_FILES if (path / name).is_file()]
     code = sorted(path.glob("*.py")) if trust_remote_code else []
     lineage, name = read_lineage(path)
+    head = head_of(path, trust_remote_code)
+    for file in recipe.weights if recipe else ():
+        check_safetensors(file)
     return Folder(
         path=path,
         config=config,
-        files=(*weights, *settings, *tokenizer, *code),
-        kinds=_kinds(path, config),
-        context_window=_context_window(config),
+        files=(*weights, *settings, *tokenizer, *code, *(recipe.files if recipe else ())),
+        kinds=KINDS[head],
+        context_window=_context_window(path, config, head, recipe),
         lineage=lineage,
         name=name,
     )
+
+
+def tokenizer_files(path: Path) -> list[Path]:
+    """The files of a folder that hold a vocabulary."""
+    return [path / name for name in TOKENIZER_FILES if (path / name).is_file()]
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -86,8 +137,6 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def _what_instead(path: Path) -> str:
     """What a folder without config.json may be, or where the model may lie."""
-    if (path / "adapter_config.json").is_file():
-        return "; it is an adapter: merge it into its base model first (peft: merge_and_unload)"
     inner = sorted(file.parent for file in path.glob("*/config.json"))
     if inner:
         return f"; did you mean {inner[-1]}?"
@@ -190,30 +239,42 @@ def read_lineage(path: Path) -> tuple[Lineage, str | None]:
     return Lineage(**text), str(row["name"]) if row.get("name") else None
 
 
-def _kinds(path: Path, config: dict[str, Any]) -> frozenset[Kind]:
-    architecture = next(iter(config.get("architectures") or ["ForCausalLM"]))
-    if architecture.endswith("ForSequenceClassification"):
-        return frozenset({"reward"})
-    if config.get("is_encoder_decoder"):
-        raise ModelError(f"{path}: {architecture} is an encoder-decoder; causal language models and classifiers run")
-    if architecture.endswith(("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")):
-        return frozenset({"generate", "loglikelihood"})
-    raise ModelError(
-        f"{path}: {architecture} neither writes text nor gives rewards; wanted is a causal language model "
-        "(...ForCausalLM) or a reward model (...ForSequenceClassification)"
-    )
+def head_of(path: Path, trust_remote_code: bool = False, adapter: Path | None = None) -> Head:
+    """The head of a folder's network, or the one that an adapter was trained with. Raises ModelError (one line)."""
+    task = read_json(adapter / "adapter_config.json").get("task_type") if adapter is not None else None
+    if task is not None:
+        if task not in TASK_HEADS:
+            raise ModelError(f"{adapter}: an adapter for {task}; known are {', '.join(TASK_HEADS)}")
+        return TASK_HEADS[task]
+    if (path / "modules.json").is_file():
+        return "encoder"
+    config = read_config(path)
+    architecture = str(next(iter(config.get("architectures") or ["ForCausalLM"])))
+    head = next((head for head, endings in ENDINGS if architecture.endswith(endings)), None)
+    if head is None and trust_remote_code:
+        named = config.get("auto_map") or {}
+        head = next((OWN_CLASSES[key] for key in OWN_CLASSES if key in named), None)
+    if head is None:
+        raise ModelError(
+            f"{path}: {architecture} is a head of its own; wanted is a causal language model (...ForCausalLM), a "
+            "reward model (...ForSequenceClassification, ...ForTokenClassification) or an encoder (...Model)"
+        )
+    if config.get("is_encoder_decoder") and not (head == "classifier" or architecture.endswith("EncoderModel")):
+        raise ModelError(f"{path}: {architecture} is an encoder-decoder; causal models, classifiers and encoders run")
+    return head
 
 
-def _context_window(config: dict[str, Any]) -> int | None:
+def _context_window(path: Path, config: Mapping[str, Any], head: Head, recipe: Recipe | None) -> int | None:
+    """Tokens that the positions reach. For an embedder also at most what its tokenizer and its recipe say."""
+    found: list[Any] = []
     for part in (config, config.get("text_config") or {}):
         for key in WINDOW_KEYS:
-            if isinstance(part.get(key), int) and part[key] > 0:
-                return int(part[key])
-    return None
-
-
-def read_json(file: Path) -> Any:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file}: is not readable JSON ({error})") from error
+            if not found and isinstance(part.get(key), int) and part[key] > 0:
+                found.append(part[key])
+    if found and any(name in str(config.get("model_type")) for name in OFFSET_POSITIONS):
+        found[0] -= 2
+    settings = path / "tokenizer_config.json"
+    if head == "encoder" and settings.is_file():
+        found.append(read_json(settings).get("model_max_length"))
+        found.append(recipe.window if recipe else None)
+    return min((int(n) for n in found if isinstance(n, int) and n > 0), default=None)

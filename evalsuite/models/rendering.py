@@ -5,7 +5,10 @@
 * **System prompt.** The plan puts it in front of the messages. Where a template refuses a system message, or drops it
   without a word, it joins the first user turn.
 * **BOS.** The tokenizer's own rule says which ids stand before a text; they stand there exactly once, whether the
-  template writes them too or not. Nothing (no EOS, no [SEP]) is put after a text.
+  template writes them too or not. Nothing (no EOS, no [SEP]) is put after a text that a model may go on with.
+* **Finished texts.** A model that does not write (an encoder, a reward model) reads raw text closed as its tokenizer
+  closes it; a reward model whose tokenizer does so reads prompt and response as a pair ([CLS] prompt [SEP] response
+  [SEP]). An embedder's own chat template, if its decoder brought one, is left out; its prompt stands before the text.
 * **Prefill.** A trailing assistant message is continued, not closed.
 * **Continuations.** Context and continuation are tokenised as one text; the continuation is what follows the longest
   common prefix with the context's own ids, so a token that spans the boundary counts as continuation. In raw text the
@@ -13,10 +16,13 @@
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from evalsuite.errors import InputError, ModelError
+from evalsuite.models.embedders import read_recipe
+from evalsuite.models.folders import tokenizer_files
 from evalsuite.models.model import Model, ModelOptions, read_template, short_hash
 from evalsuite.models.reasoning import find_marks
 from evalsuite.models.tokens import Tokens, load_tokens
@@ -26,12 +32,30 @@ HERE = "\u2063PREFILL\u2063"
 """Stands for a prefill or a system text while a template is probed: text that no template holds or trims."""
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How a finished text is read: closed by the tokenizer, with `prompt` before it; `pairs`: a response apart from
+    what it answers; `plain`: without the checkpoint's chat template."""
+
+    closed: bool = False
+    pairs: bool = False
+    plain: bool = False
+    prompt: str = ""
+    lower: bool = False
+
+
 class Renderer:
     """How one model reads messages. `template_name` is "chat", "raw" or the template's file."""
 
-    def __init__(self, tokens: Tokens, options: ModelOptions = ModelOptions()) -> None:  # noqa: B008
+    def __init__(
+        self,
+        tokens: Tokens,
+        options: ModelOptions = ModelOptions(),  # noqa: B008
+        reading: Reading = Reading(),
+    ) -> None:
         self.tokens = tokens
-        own = tokens.chat_template
+        self.reading = reading
+        own = tokens.chat_template if not reading.plain else None
         if options.template == "auto":
             self.template: str | None = own
             self.template_name = "chat" if own is not None else "raw"
@@ -78,11 +102,19 @@ class Renderer:
         return self.tokens.pair(context, continuation)
 
     def conversation_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
-        """Token ids of a finished conversation, as a reward model reads it."""
+        """Token ids of a finished conversation, as a reward model or an embedder reads it."""
         turns = self._turns(messages)
-        if self.template is None:
-            return self.tokens.encode("\n\n".join(content for _, content in turns if content))
-        return self.tokens.encode(self._apply(turns, prompt=False))
+        if self.template is not None:
+            return self.tokens.encode(self._apply(turns, prompt=False))
+        texts = [content for _, content in turns if content]
+        closed = self.reading.closed and bool(self.tokens.suffix)
+        if closed and self.reading.pairs and turns[-1][0] == "assistant" and len(texts) > 1:
+            return self.tokens.whole("\n\n".join(texts[:-1]), texts[-1])
+        text = "\n\n".join(texts)
+        if self.reading.plain:
+            text = self.reading.prompt + text.strip()
+            text = text.lower() if self.reading.lower else text
+        return self.tokens.whole(text) if closed else self.tokens.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids, without special tokens; the marks of reasoning are kept."""
@@ -158,13 +190,30 @@ def renderer(model: Model) -> Renderer | None:
     if not model.local or model.path is None:
         return None
     options = model.options
-    made = Renderer(load_tokens(model.path, options.trust_remote_code, options.template_arguments()), options)
+    # An adapter may bring the tokenizer that it was trained with (a chat template, as a rule).
+    home = model.adapter if model.adapter is not None and tokenizer_files(model.adapter) else model.path
+    tokens = load_tokens(home, options.trust_remote_code, options.template_arguments(), model.path)
+    made = Renderer(tokens, options, _reading(model))
     if made.template is not None:
         try:
             made.prompt_ids([Message(role="user", content="x")])
         except InputError as error:
             raise ModelError(f"{model.address}: {error}") from error
     return made
+
+
+def _reading(model: Model) -> Reading:
+    if model.path is None or "generate" in model.kinds:
+        return Reading()
+    if "embed" not in model.kinds:
+        return Reading(closed=True, pairs=True)
+    recipe = read_recipe(model.path)
+    prompts = (recipe.prompts if recipe else None) or {}
+    name = model.options.args.get("prompt", recipe.prompt if recipe else None)
+    if name is not None and name not in prompts:
+        raise ModelError(f"--model-args prompt={name}: {model.address} has {', '.join(prompts) or 'no prompts'}")
+    text = prompts[name] if name is not None else ""
+    return Reading(closed=True, plain=True, prompt=text, lower=bool(recipe and recipe.lower))
 
 
 def text_of(message: Mapping[str, Any]) -> str:

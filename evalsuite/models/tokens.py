@@ -1,7 +1,8 @@
 """One tokenizer, seen through the few verbs that evaluation needs; the only place that touches transformers' own.
 
 `Tokens.prefix` is the tokenizer's BOS rule, read off from what it does to a probe: the ids that it puts before a text
-(<s>, [CLS], or none). Encoding puts them there once and puts nothing behind.
+(<s>, [CLS], or none), as `suffix` is what it puts behind. `encode` puts the prefix there once and nothing behind;
+`whole` closes a finished text as the tokenizer does.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import InputError, ModelError
+from evalsuite.models.files import read_json
 
 PROBE = "a"
 GENERIC = ("TokenizersBackend", "PreTrainedTokenizerFast")
@@ -29,7 +31,7 @@ class Tokens:
         self._tokenizer = tokenizer
         self._template_arguments = {"strftime_now": TODAY.strftime, **(template_arguments or {})}
         self._end_ids = frozenset(end_ids)
-        self.prefix = self._probe_prefix()
+        self.prefix, self.suffix = self._probe_ends()
 
     # -- text and ids -------------------------------------------------------------------------------------------------
 
@@ -40,6 +42,21 @@ class Tokens:
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of a text with the tokenizer's BOS exactly once. Raises InputError where the text doubles it."""
         return self._with_prefix(self.plain(text))
+
+    def whole(self, text: str, answer: str | None = None) -> tuple[int, ...]:
+        """Ids of a finished text, or of a pair of texts, with all that the tokenizer puts before, between and behind
+        ([CLS], [SEP]): what an encoder was trained to read."""
+        return tuple(self._tokenizer.encode(text) if answer is None else self._tokenizer.encode(text, answer))
+
+    def with_places(self, text: str) -> tuple[tuple[int, ...], list[tuple[int, int]]]:
+        """(ids, places): ids as `encode` gives them, and for each the characters (from, up to) that it stands for;
+        (0, 0) for those that the tokenizer adds. Raises InputError where the tokenizer keeps no account of them."""
+        if not self._tokenizer.is_fast:
+            raise InputError("this tokenizer does not say which characters a token stands for")
+        found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids = self._with_prefix(tuple(found["input_ids"]))
+        places = [(int(a), int(b)) for a, b in found["offset_mapping"]]
+        return ids, [(0, 0)] * (len(ids) - len(places)) + places
 
     def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(context ids, continuation ids) of two texts tokenised as one: see `evalsuite.models.rendering`."""
@@ -137,12 +154,13 @@ class Tokens:
             )
         return whole
 
-    def _probe_prefix(self) -> tuple[int, ...]:
+    def _probe_ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The ids that the tokenizer puts before and behind a text."""
         full, alone = list(self._tokenizer.encode(PROBE)), list(self.plain(PROBE))
         for start in range(len(full) - len(alone) + 1):
             if alone and full[start : start + len(alone)] == alone:
-                return tuple(full[:start])
-        return ()
+                return tuple(full[:start]), tuple(full[start + len(alone) :])
+        return (), ()
 
     def _id(self, text: str) -> int | None:
         return self._optional(self._tokenizer.convert_tokens_to_ids(text))
@@ -153,21 +171,23 @@ class Tokens:
 
 
 def load_tokens(
-    path: Path, trust_remote_code: bool = False, template_arguments: Mapping[str, Any] | None = None
+    path: Path,
+    trust_remote_code: bool = False,
+    template_arguments: Mapping[str, Any] | None = None,
+    base: Path | None = None,
 ) -> Tokens:
-    """The tokenizer of a folder. Raises ModelError where transformers cannot read it. Imports transformers."""
+    """The tokenizer of a folder; of an adapter's, whose `base` then says which ids end a text. Raises ModelError where
+    transformers cannot read it. Imports transformers."""
     try:
         tokenizer = _loader(path).from_pretrained(str(path), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, TypeError, ImportError) as error:
         raise ModelError(f"{path}: its tokenizer cannot be loaded ({str(error).splitlines()[0]})") from error
-    return Tokens(tokenizer, end_ids(path), template_arguments)
+    return Tokens(tokenizer, end_ids(base or path), template_arguments)
 
 
 def _loader(path: Path) -> Any:
     """The class that reads a folder's tokenizer. One that says it is the generic class needs no search among all
     architectures, whose import takes five seconds."""
-    from evalsuite.models.folders import read_json
-
     settings = path / "tokenizer_config.json"
     named = read_json(settings).get("tokenizer_class") if settings.is_file() else None
     if named in GENERIC and (path / "tokenizer.json").is_file():
@@ -181,8 +201,6 @@ def _loader(path: Path) -> Any:
 
 def end_ids(path: Path) -> set[int]:
     """EOS ids of generation_config.json and config.json, each an id or a list of them."""
-    from evalsuite.models.folders import read_json
-
     found: set[int] = set()
     for name in ("generation_config.json", "config.json"):
         if (path / name).is_file():

@@ -96,7 +96,7 @@ def test_a_gguf_file_becomes_a_folder_once(gguf_file: Path, own_cache: Path) -> 
     assert any("converting" in what for what in seen)
     assert model.path is not None
     assert model.path.is_relative_to(own_cache)
-    assert (model.name, model.context_window, model.kinds) == ("tiny", 128, {"generate", "loglikelihood"})
+    assert (model.name, model.context_window, model.kinds) == ("tiny", 128, {"generate", "loglikelihood", "embed"})
     shape = json.loads((model.path / "config.json").read_text())
     assert "quantization_config" not in shape
     made = renderer(model)

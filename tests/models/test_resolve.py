@@ -26,7 +26,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder(folder: Path) -> None:
     model = resolve(str(folder))
     assert (model.backend, model.name, model.path, model.context_window) == ("hf", "tiny", folder, 128)
-    assert model.kinds == {"generate", "loglikelihood"}
+    assert model.kinds == {"generate", "loglikelihood", "embed"}
     assert len(model.fingerprint) == len(model.identity) == 16
     assert model.lineage.parent is None
 
@@ -214,7 +214,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "emptied": (lambda f: (f / "model.safetensors").write_bytes(b""), "truncated"),
     "no safetensors inside": (_garbage, "not a safetensors file"),
     "a shard missing": (_shards, "1 of 2 weight files are missing .model-00002"),
-    "encoder": (lambda f: _config(f, architectures=["BertForMaskedLM"]), "neither writes text nor gives rewards"),
+    "a head of its own": (lambda f: _config(f, architectures=["LlamaWithGates"]), "is a head of its own"),
     "encoder-decoder": (
         lambda f: _config(f, architectures=["T5ForConditionalGeneration"], is_encoder_decoder=True),
         "encoder-decoder",
@@ -242,7 +242,7 @@ def test_bad_folders_get_one_line(case: str, folder: Path) -> None:
 def test_remote_code_of_a_known_architecture_is_not_needed(folder: Path) -> None:
     """Many published folders carry code for an architecture that transformers has since learned."""
     _config(folder, auto_map={"AutoModelForCausalLM": "modeling_own.Own"})
-    assert resolve(str(folder)).kinds == {"generate", "loglikelihood"}
+    assert resolve(str(folder)).kinds == {"generate", "loglikelihood", "embed"}
 
 
 def test_resolving_loads_neither_torch_nor_transformers(folder: Path) -> None:
