@@ -114,8 +114,8 @@ class Planner:
     def _spare(self, unit: Unit) -> int:
         """Tokens left in the context window beside the prompt and the answer's whole budget; negative: too long."""
         window = self.model.context_window
-        if window is None or self.renderer is None:
-            return 0
+        if window is None or self.renderer is None or unit.kind == "embed":
+            return 0  # what is too long for an embedding is cut by the backend, which says so
         budget = unit.sampling.max_tokens + unit.sampling.reasoning_tokens if unit.kind == "generate" else 0
         return window - len(unit.prompt_ids or ()) - len(unit.continuation_ids) - budget
 
