@@ -1,0 +1,207 @@
+"""A pool of Ray actors that pull chunks of work: an idle worker takes the next one, a lost worker's chunk is redone.
+
+One thread owns all state and sleeps until something happens; callers hand in chunks and hold futures, so several
+threads may ask at once. What a chunk holds never depends on the pool: only who computes it, and when, does.
+"""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from evalsuite.backends.ray_worker import Answered, Setup, Started
+from evalsuite.errors import BackendError, EvalsuiteError
+from evalsuite.records import Kind, Unit
+
+TRIES = 3
+"""Workers that may be lost over one chunk, or in a row for each worker of the pool, before the run stops."""
+
+START_S = 900.0
+"""Longest wait for a first worker: a cluster that grows on demand may have to start a machine."""
+
+
+@dataclass(eq=False)
+class Chunk:
+    """Units that one worker answers in one call."""
+
+    kind: Kind
+    units: Sequence[Unit]
+    limits: Mapping[str, int]
+    answered: "Future[Answered]" = field(default_factory=Future)
+    tries: int = 0
+
+
+@dataclass(eq=False)
+class Slot:
+    """One worker: its actor, the setup that it was given, and the chunk that it computes (none: it starts or idles)."""
+
+    actor: Any
+    setup: Setup | None = None
+    chunk: Chunk | None = None
+    busy: bool = False
+    started: Started | None = None
+
+
+class Pool:
+    """`size` workers made by `make` (which returns an actor's handle) and ended by `end`."""
+
+    def __init__(self, size: int, setup: Setup, make: Callable[[], Any], end: Callable[[Any], None]) -> None:
+        self._size, self._make, self._end = size, make, end
+        self._setup = setup
+        self._slots: list[Slot] = []
+        self._waiting: deque[Chunk] = deque()
+        self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._losses = 0  # in a row
+        self._lively = time.monotonic()  # when a worker last said something
+        self.counts = {"loads": 0.0, "retries": 0.0}
+        self._thread = threading.Thread(target=self._run, name="ray-pool", daemon=True)
+        self._thread.start()
+
+    def submit(self, kind: Kind, units: Sequence[Unit], limits: Mapping[str, int]) -> "Future[Answered]":
+        """Queues a chunk. The future raises what the engine raised, or BackendError where workers keep dying over it;
+        cancelling it takes a chunk back that no worker has begun."""
+        chunk = Chunk(kind, units, limits)
+
+        def wait() -> None:
+            self._lively = time.monotonic() if not self._waiting else self._lively
+            self._waiting.append(chunk)
+
+        self._inbox.put(wait)
+        return chunk.answered
+
+    def switch(self, setup: Setup) -> None:
+        """Another model: each worker is told before its next chunk."""
+
+        def change() -> None:
+            self._setup = setup
+
+        self._inbox.put(change)
+
+    @property
+    def workers(self) -> list[Started]:
+        """The workers that are there now."""
+        return [slot.started for slot in list(self._slots) if slot.started is not None]
+
+    def close(self) -> None:
+        """Ends all workers; chunks that still wait fail."""
+        self._inbox.put(None)
+        self._thread.join()
+
+    # -- inside: the one thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while True:
+                try:
+                    event = self._inbox.get(timeout=1.0)
+                except queue.Empty:
+                    self._check_life()
+                    continue
+                if event is None:
+                    self._fail(BackendError("the ray backend was closed"))
+                    return
+                event()
+                self._dispatch()
+        except BaseException as error:  # whoever waits for a future must hear of it
+            self._fail(error)
+            raise
+        finally:
+            for slot in self._slots:
+                self._end(slot.actor)
+            self._slots.clear()
+
+    def _dispatch(self) -> None:
+        """Every idle worker gets the model, then the next chunk."""
+        if not self._waiting:
+            return
+        while len(self._slots) < self._size:
+            self._slots.append(Slot(self._make()))
+        for slot in self._slots:
+            if slot.busy:
+                continue
+            if slot.setup is not self._setup:
+                slot.setup, slot.busy = self._setup, True
+                self._call(slot, slot.actor.start.remote(self._setup))
+            elif (chunk := self._next()) is not None:
+                slot.chunk, slot.busy = chunk, True
+                chunk.tries += 1
+                self._call(slot, slot.actor.answer.remote(chunk.kind, chunk.units, chunk.limits))
+
+    def _next(self) -> Chunk | None:
+        while self._waiting:
+            chunk = self._waiting.popleft()
+            if chunk.tries or chunk.answered.set_running_or_notify_cancel():
+                return chunk
+        return None
+
+    def _call(self, slot: Slot, reference: Any) -> None:
+        # Ray's own thread reports; the work is done in ours.
+        reference.future().add_done_callback(lambda future: self._inbox.put(lambda: self._heard(slot, future)))
+
+    def _heard(self, slot: Slot, future: "Future[Any]") -> None:
+        self._lively = time.monotonic()
+        chunk, slot.chunk, slot.busy = slot.chunk, None, False
+        error = future.exception()
+        cause = getattr(error, "cause", None) or error  # Ray wraps what an actor raised
+        if isinstance(cause, EvalsuiteError):  # for the user to mend: another worker would say the same
+            if chunk is not None:
+                _settle(chunk, cause)
+            else:
+                slot.setup = None
+                self._fail(cause)
+        elif cause is not None:
+            self._lost(slot, chunk, cause)
+        elif chunk is not None:
+            self._losses = 0
+            _settle(chunk, future.result())
+        else:
+            slot.started = future.result()
+            self.counts["loads"] += slot.started.loaded
+
+    def _lost(self, slot: Slot, chunk: Chunk | None, error: BaseException) -> None:
+        """A worker died, or its engine broke: another one takes its place and its chunk."""
+        self._end(slot.actor)
+        self._slots.remove(slot)
+        self._losses += 1
+        reason = " ".join(str(error).split()) or error.__class__.__name__
+        if chunk is not None and chunk.tries >= TRIES:
+            count = len(chunk.units)
+            _settle(
+                chunk, BackendError(f"{TRIES} workers were lost over the same {count} requests, the last: {reason}")
+            )
+        elif chunk is not None:
+            self.counts["retries"] += 1
+            self._waiting.appendleft(chunk)
+        if self._losses >= TRIES * self._size:
+            self._fail(BackendError(f"{self._losses} workers were lost in a row, the last: {reason}"))
+
+    def _check_life(self) -> None:
+        computing = any(slot.chunk is not None for slot in self._slots)
+        if self._waiting and not computing and time.monotonic() - self._lively > START_S:
+            self._fail(
+                BackendError(
+                    f"no worker could be started in {START_S:.0f} s: the cluster has no room for it (ray status)"
+                )
+            )
+
+    def _fail(self, error: BaseException) -> None:
+        """Everything that waits or runs ends with `error`."""
+        self._losses = 0
+        running = [slot.chunk for slot in self._slots if slot.chunk is not None]
+        for chunk in (*running, *self._waiting):
+            if chunk.tries or chunk.answered.set_running_or_notify_cancel():
+                _settle(chunk, error)
+        self._waiting.clear()
+
+
+def _settle(chunk: Chunk, outcome: Answered | BaseException) -> None:
+    if chunk.answered.done():  # it failed with the rest, and its worker went on
+        return
+    if isinstance(outcome, BaseException):
+        chunk.answered.set_exception(outcome)
+    else:
+        chunk.answered.set_result(outcome)
