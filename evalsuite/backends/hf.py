@@ -1,29 +1,34 @@
-"""The `hf` backend: generation, log-likelihoods and rewards of a local folder with transformers, in this process.
+"""The `hf` backend: a local folder with transformers, in this process. Token ids in, typed results out, in order.
 
-It takes token ids and gives typed results, in the order of the units. Weights are loaded at the first call. Batches
-hold rows of similar length up to a budget of padded tokens (`--model-args batch_tokens=N`; `batch_size=N` also caps
-the rows); they depend on the units that are given and on nothing else.
+Log-likelihoods run over the tree of all prefixes of a group (`hf_tree`), text is spoken in continuous batches
+(`hf_generate`); where an architecture cannot share (`hf_sharing`), padded batches of whole rows do the same work and a
+warning says why. Weights are loaded at the first call; budgets come from one calibration forward (`hf_memory`) or from
+`--model-args`: `batch_tokens=N` (tokens of one forward), `slot_tokens=N` (tokens of all texts in the making),
+`batch_size=N` (most rows), `share=false` (the plain computation).
 
 >>> engine = HFBackend(model, renderer(model))
 >>> engine.loglikelihood(units)[0].logprob
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from evalsuite.backends import hf_memory as memory
 from evalsuite.backends.base import BaseBackend
-from evalsuite.backends.hf_generate import generate_batch
-from evalsuite.backends.hf_net import Net, forward, inputs, load, logits_at, pad
+from evalsuite.backends.hf_attention import use_grouped_attention
+from evalsuite.backends.hf_generate import Budget, speak
+from evalsuite.backends.hf_net import Net, load
+from evalsuite.backends.hf_reward import rewards_of
+from evalsuite.backends.hf_rows import Row
+from evalsuite.backends.hf_score import Pair, score_rows, score_tree
+from evalsuite.backends.hf_sharing import Sharing, sharing_of
+from evalsuite.backends.hf_static import speak_in_batches
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
+from evalsuite.planning.groups import drawing
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
-SCORED_TOKENS = 4096
-SPOKEN_TOKENS = 16384
-"""Padded tokens in a batch: of scored text, and of prompt plus longest answer (a decode step is cheap in memory)."""
-
-HEAD_ELEMENTS = 1 << 27
-"""Largest tensor of logits: half a GiB in float32."""
+log = logging.getLogger("evalsuite")
 
 
 class HFBackend(BaseBackend):
@@ -32,74 +37,145 @@ class HFBackend(BaseBackend):
     def __init__(self, model: Model, renderer: Renderer) -> None:
         super().__init__(model)
         self.capabilities = Capabilities(kinds=model.kinds, input="ids", seeds=True, top_logprobs=True)
-        self._model = model
         self._renderer = renderer
         self._net: Net | None = None
+        self._sharing: Sharing | None = None
         self._rows = model.options.number("batch_size", 1 << 30)
-        self._budget = model.options.number("batch_tokens", SCORED_TOKENS)
 
     @property
     def net(self) -> Net:
         """The loaded network. Raises ModelError where the weights cannot be used."""
         if self._net is None:
-            self._net = load(self._model, classifier="reward" in self._model.kinds)
+            self._net = load(self.model, classifier="reward" in self.model.kinds)
+            use_grouped_attention(self._net.module)
+            self._learn(self._net)
         return self._net
 
+    @property
+    def sharing(self) -> Sharing:
+        """Whether prefixes are shared; found out at the first call, and said once where they are not."""
+        if self._sharing is None:
+            asked = self.model.options.args.get("share", "true").lower() not in ("false", "no", "0")
+            self._sharing = sharing_of(self.net) if asked else Sharing("share=false")
+            if self._sharing.reason:
+                log.warning(
+                    "%s: prefixes are not shared, each text is computed whole: %s",
+                    self.model.address,
+                    self._sharing.reason,
+                )
+        return self._sharing
+
     def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
-        """Text for each unit. Units with different sampling settings (seed apart) never share a batch."""
+        """Text for each unit. Units that draw differently (temperature, stop strings, ...) never share a batch."""
         self._check("generate")
         prompts = [self._prompt(unit) for unit in units]
-        found: list[Completion | None] = [None] * len(units)
-        for settings in dict.fromkeys(unit.sampling for unit in units):
-            longest = settings.max_tokens + settings.reasoning_tokens
-            sizes = {i: len(prompts[i]) + longest for i, unit in enumerate(units) if unit.sampling == settings}
-            for batch in self._batches(sizes, self._budget * SPOKEN_TOKENS // SCORED_TOKENS):
-                given = [units[i] for i in batch], [prompts[i] for i in batch]
-                for place, answer in zip(batch, generate_batch(self.net, self._renderer, *given), strict=True):
-                    found[place] = answer
-        return _complete(found)
+        found = _Found(len(units), done)
+        for settings in dict.fromkeys(drawing(unit.sampling) for unit in units):
+            places = [i for i, unit in enumerate(units) if drawing(unit.sampling) == settings]
+            fits = {i: self.sharing.holds(len(prompts[i]) + _limit(units[i])) for i in places}
+            for shared in (True, False):
+
+                def work(shared: bool = shared, fits: Mapping[int, bool] = fits) -> None:
+                    rows = [Row(i, units[i], prompts[i]) for i in fits if fits[i] == shared and i not in found.answers]
+                    if rows and shared:
+                        speak(self.net, self._renderer, rows, self._budget(), found.tell)
+                    elif rows:
+                        tokens = self.limits["slot_tokens"]
+                        speak_in_batches(self.net, self._renderer, rows, tokens, self._rows, found.tell)
+
+                self._until_it_fits(work, "slot_tokens")
+        return found.complete()
 
     def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Log-probability (nats) of each token of each unit's continuation, and whether all were the argmax."""
         self._check("loglikelihood")
         pairs = [self._pair(unit) for unit in units]
-        found: list[Completion | None] = [None] * len(units)
-        budget = min(self._budget, max(1, HEAD_ELEMENTS // self.net.vocabulary))
-        sizes = {i: len(context) + len(wanted) for i, (context, wanted) in enumerate(pairs)}
-        for batch in self._batches(sizes, budget):
-            for place, answer in zip(batch, self._score([pairs[i] for i in batch]), strict=True):
-                found[place] = answer
-        return _complete(found)
+        found = _Found(len(units), done)
+        fits = [self.sharing.holds(len(context) + len(wanted)) for context, wanted in pairs]
+
+        def tree() -> None:
+            left = [i for i, fit in enumerate(fits) if fit and i not in found.answers]
+            if left:
+                chosen = [pairs[i] for i in left]
+                budget = self._budget()
+                score_tree(self.net, chosen, budget.chunk, budget.read, lambda k, answer: found.tell(left[k], answer))
+
+        def rows() -> None:
+            left = {i: sum(map(len, pairs[i])) for i, fit in enumerate(fits) if not fit and i not in found.answers}
+            budget = min(self.limits["chunk_tokens"], self._budget().read)
+            for batch in self._batches(left, budget):
+                score_rows(self.net, pairs, batch, found.tell)
+
+        self._until_it_fits(tree, "chunk_tokens")
+        self._until_it_fits(rows, "chunk_tokens")
+        return found.complete()
 
     def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
-        """Rewards of each unit's whole conversation: {"reward": x}, or one number for each label of the head."""
+        """Rewards of each unit's whole conversation (see `hf_reward`)."""
         self._check("reward")
-        rows = [unit.prompt_ids or self._renderer.conversation_ids(unit.messages) for unit in units]
-        found: list[Completion | None] = [None] * len(units)
-        for batch in self._batches({i: len(row) for i, row in enumerate(rows)}, self._budget):
-            for place, answer in zip(batch, self._judge([rows[i] for i in batch]), strict=True):
-                found[place] = answer
-        return _complete(found)
+        found = _Found(len(units), done)
+
+        def work() -> None:
+            left = [i for i in range(len(units)) if i not in found.answers]
+            budget = self.limits["chunk_tokens"]
+            chosen = [units[i] for i in left]
+            rewards_of(self.net, self._renderer, chosen, budget, lambda k, answer: found.tell(left[k], answer))
+
+        self._until_it_fits(work, "chunk_tokens")
+        return found.complete()
 
     def close(self) -> None:
         """Lets the weights go."""
-        self._net = None
+        self._net = self._sharing = None
 
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _check(self, kind: str) -> None:
         if kind not in self.capabilities.kinds:
             can = ", ".join(sorted(self.capabilities.kinds))
-            raise InputError(f"{self._model.address}: cannot answer '{kind}' requests (it answers: {can})")
+            raise InputError(f"{self.model.address}: cannot answer '{kind}' requests (it answers: {can})")
 
     def _prompt(self, unit: Unit) -> tuple[int, ...]:
         ids = unit.prompt_ids if unit.prompt_ids is not None else self._renderer.prompt_ids(unit.messages)
         return ids or (self._renderer.tokens.first_id,)
 
-    def _pair(self, unit: Unit) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    def _pair(self, unit: Unit) -> Pair:
         if unit.prompt_ids and unit.continuation_ids:
             return unit.prompt_ids, unit.continuation_ids
         return self._renderer.pair_ids(unit.messages, unit.continuation)
+
+    def _learn(self, net: Net) -> None:
+        """Fills the budgets that neither the user nor an earlier part of this run has set."""
+        options = self.model.options
+        if "batch_tokens" in options.args:
+            self.limits.setdefault("chunk_tokens", options.number("batch_tokens", 1))
+        if "slot_tokens" in options.args:
+            self.limits.setdefault("slot_tokens", options.number("slot_tokens", 1))
+        if {"chunk_tokens", "slot_tokens"} - self.limits.keys():
+            for name, tokens in memory.budgets(net, memory.calibrate(net)).items():
+                self.limits.setdefault(name, tokens)
+
+    def _budget(self) -> Budget:
+        net = self.net
+        rows = memory.GPU_ROWS if net.device.startswith("cuda") else memory.CPU_ROWS
+        read = max(1, memory.HEAD_BYTES // 4 // net.vocabulary)
+        return Budget(self.limits["chunk_tokens"], read, self.limits["slot_tokens"], min(self._rows, rows))
+
+    def _until_it_fits(self, work: Callable[[], None], name: str) -> None:
+        """Does work that may run out of memory: halves a budget and goes on with what is left, until nothing is."""
+        self.net  # noqa: B018  (loads the weights: running out there is another matter)
+        while True:
+            try:
+                work()
+                return
+            except (RuntimeError, MemoryError) as error:
+                if not memory.ran_out(error):
+                    raise
+                reason = str(error)
+            memory.release()
+            # A smaller chunk helps either work; slots only where text is spoken.
+            if not any([memory.halve(self.limits, each) for each in {name, "chunk_tokens"}]):
+                raise BackendError(f"{self.model.address}: out of memory on {self.net.device} ({reason[:200]})")
 
     def _batches(self, sizes: Mapping[int, int], budget: int) -> Iterator[list[int]]:
         """Places by falling size, cut so that rows x longest stays within the budget (one row always fits)."""
@@ -112,59 +188,25 @@ class HFBackend(BaseBackend):
         if batch:
             yield batch
 
-    def _score(self, pairs: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[Completion]:
-        import torch
 
-        # The last token predicts nothing that is asked for, so it is not run; the token before each one predicts it.
-        ids, mask = pad([(*context, *wanted)[:-1] for context, wanted in pairs], left=False)
-        positions = torch.arange(ids.shape[1]).expand_as(ids)
-        rows = torch.tensor([i for i, (_, wanted) in enumerate(pairs) for _ in wanted])
-        columns = torch.tensor([len(context) - 1 + k for context, wanted in pairs for k in range(len(wanted))])
-        logits, _ = logits_at(self.net, rows, columns, **inputs(self.net, ids, mask, positions), use_cache=False)
-        targets = torch.tensor([token for _, wanted in pairs for token in wanted], device=logits.device)
-        chosen = logits.gather(1, targets[:, None])[:, 0]
-        logprobs = (chosen - logits.logsumexp(-1)).tolist()
-        hits = (logits.argmax(-1) == targets).tolist()
-        answers, start = [], 0
-        for context, wanted in pairs:
-            end = start + len(wanted)
-            answers.append(
-                Completion(
-                    prompt_tokens=len(context),
-                    tokens=len(wanted),
-                    logprobs=tuple(logprobs[start:end]),
-                    greedy=all(hits[start:end]),
-                )
-            )
-            start = end
-        return answers
+class _Found:
+    """Completions by place, told on as they come."""
 
-    def _judge(self, rows: Sequence[Sequence[int]]) -> list[Completion]:
-        import torch
+    def __init__(self, count: int, done: Done | None) -> None:
+        self.count = count
+        self.answers: dict[int, Completion] = {}
+        self._done = done
 
-        # Classifiers read the last token that is not the pad id, and many checkpoints pad with EOS, which also ends
-        # a conversation: pad with an id that stands in no row.
-        held = {token for row in rows for token in row}
-        spare = next(i for i in range(self.net.vocabulary - 1, -1, -1) if i not in held)
-        self.net.module.config.get_text_config().pad_token_id = spare
-        self.net.module.config.pad_token_id = spare
-        ids, mask = pad(rows, left=False, filler=spare)
-        positions = torch.arange(ids.shape[1]).expand_as(ids)
-        logits = forward(self.net, **inputs(self.net, ids, mask, positions)).logits.float()
-        return [
-            Completion(prompt_tokens=len(row), rewards=self._named(values))
-            for row, values in zip(rows, logits.tolist(), strict=True)
-        ]
+    def tell(self, place: int, answer: Completion) -> None:
+        self.answers[place] = answer
+        if self._done is not None:
+            self._done(place, answer)
 
-    def _named(self, values: Sequence[float]) -> dict[str, float]:
-        if len(values) == 1:
-            return {"reward": values[0]}
-        labels: dict[Any, str] = self.net.module.config.id2label
-        return {str(labels[i]): value for i, value in enumerate(values)}
+    def complete(self) -> list[Completion]:
+        if len(self.answers) != self.count:
+            raise BackendError("the hf backend lost rows of a batch; this is a fault of evalsuite, please report it")
+        return [self.answers[place] for place in range(self.count)]
 
 
-def _complete(found: Sequence[Completion | None]) -> list[Completion]:
-    complete = [answer for answer in found if answer is not None]
-    if len(complete) != len(found):
-        raise BackendError("the hf backend lost rows of a batch; this is a fault of evalsuite, please report it")
-    return complete
+def _limit(unit: Unit) -> int:
+    return unit.sampling.max_tokens + unit.sampling.reasoning_tokens

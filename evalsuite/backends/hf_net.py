@@ -7,11 +7,12 @@ vocabulary. A model without such a layer gives full logits, and `Net.full_logits
 """
 
 import inspect
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.errors import BackendError, ModelError
+from evalsuite.errors import ModelError
 from evalsuite.models import Model
 from evalsuite.models.model import device_name, numeric_type
 
@@ -26,6 +27,8 @@ class Net:
     vocabulary: int  # rows of its embedding table
     full_logits: bool  # this architecture has no output layer that could be narrowed
     caches: bool = False  # it keeps keys and values between steps; others run their whole text at every step
+    tokens: int = 0  # forwarded so far, padding included
+    seconds: float = 0.0  # spent in forwards so far (on an accelerator: until they were queued)
 
 
 def load(model: Model, classifier: bool = False) -> Net:
@@ -139,15 +142,12 @@ def logits_at(net: Net, rows: Any, columns: Any, **arguments: Any) -> tuple[Any,
 
 
 def forward(net: Net, **arguments: Any) -> Any:
-    """One forward without gradients. Raises BackendError where the device's memory does not suffice."""
+    """One forward without gradients; counts its tokens and its seconds."""
     import torch
 
-    try:
-        with torch.inference_mode():
-            return net.module(**arguments)
-    except torch.OutOfMemoryError as error:
-        shape = tuple(arguments["input_ids"].shape)
-        raise BackendError(
-            f"out of memory on {net.device} in a batch of {shape[0]} x {shape[1]} tokens; "
-            "give a smaller --model-args batch_tokens=N"
-        ) from error
+    started = time.perf_counter()
+    with torch.inference_mode():
+        output = net.module(**arguments)
+    net.tokens += arguments["input_ids"].numel()
+    net.seconds += time.perf_counter() - started
+    return output
