@@ -1,9 +1,14 @@
-"""The `openai` backend: any server that speaks OpenAI's protocol, asked concurrently and retried.
+"""The `openai` backend: any server that speaks OpenAI's protocol, kept as busy as it can be, and retried.
 
-`openai:NAME@URL`: requests go to URL/chat/completions and, for log-likelihoods, to URL/completions. A URL without a
-path gets `/v1`; one with a path stays as it is. Engine arguments (`--model-args KEY=VALUE`):
+`openai:NAME@URL`: requests go to URL/chat/completions, for log-likelihoods to URL/completions and for embeddings to
+URL/embeddings. A URL without a path gets `/v1`; one with a path stays. Arguments (`--model-args KEY=VALUE`):
 
-* `concurrency` (8): requests in flight; `max_retries` (6): for each request; `timeout` (300): seconds for one attempt
+* `concurrency` (128): calls in flight at most; how many there are follows the server (`openai_pace`), or is always
+  this many with `adaptive=false`
+* `max_retries` (6): for each request; `timeout` (300): seconds for one call in all, fractions allowed
+* `max_calls`, `max_tokens_total`, `max_cost`: ceilings of one command; `price_in`, `price_out`: money for a million
+  tokens. At a ceiling the run stops, what is answered is kept, and the same command goes on (`openai_budget`)
+* `embed_batch` (32): texts in one call for embeddings
 * `omit` (none): comma-separated fields that a fussy server refuses and that are then never sent, such as `seed`
 * `extra` (none): a JSON object that is added to every request, such as `{"repetition_penalty": 1.0}`
 
@@ -14,102 +19,75 @@ fills more gaps (repetition penalty, top-k): start it with `--generation-config 
 """
 
 import asyncio
-import ipaddress
-import json
-import os
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 from evalsuite.backends import openai_wire as wire
 from evalsuite.backends.base import BaseBackend
-from evalsuite.backends.openai_retry import Fault, fault_of, pause
-from evalsuite.errors import BackendError, ModelError, unknown
+from evalsuite.backends.openai_args import arguments
+from evalsuite.backends.openai_budget import Budget, Need
+from evalsuite.backends.openai_http import Http, base_url, check_ready
+from evalsuite.backends.openai_pace import Call, Exhausted, Gate, Pace
+from evalsuite.backends.openai_retry import Fault, pause
+from evalsuite.errors import BackendError
 from evalsuite.models import Model
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
-ARGS = ("concurrency", "max_retries", "timeout", "omit", "extra", "context_window")
-OMITTABLE = ("seed", "top_p", "temperature", "stop", "logprobs", "top_logprobs")
+ALIVE = 1024
+"""Requests that are begun and not finished, at least: those that wait for another try, and many times the slots."""
 
-
-def base_url(url: str) -> str:
-    """The address that endpoints are appended to: `/v1` is added where the URL has no path."""
-    url = url.rstrip("/").removesuffix("/chat/completions")
-    return url if urlsplit(url).path.strip("/") else f"{url}/v1"
-
-
-def is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def check_ready(model: Model) -> None:
-    """Raises ModelError where the server needs a key and the environment has none. Asks the server nothing."""
-    _key(model)
-
-
-def _key(model: Model) -> str:
-    key = os.environ.get(model.options.key_env, "").strip()
-    if key:
-        return key
-    if is_loopback(model.url or ""):
-        return "none"  # servers on this machine seldom want a key; the client insists on some text
-    raise ModelError(
-        f"{model.address}: the environment variable {model.options.key_env} is not set; put the server's key into it, "
-        "or name another variable with --key-env"
-    )
+Answering = Callable[[Sequence[Unit]], Awaitable[list[Completion]]]
 
 
 class OpenAIBackend(BaseBackend):
     """Answers units with one served model (`evalsuite.records.Backend`). Requests run on a thread of their own, so the
-    backend also works inside a notebook's running event loop."""
+    backend also works inside a notebook's running event loop; `done` is called from that thread.
+
+    `counts`: calls (tries included), retries, rejected, timeouts, broken (calls that ended so), prefill_tokens and
+    decode_tokens as the server counts them, cost (where prices are given), model_s (seconds with a call in flight).
+    """
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.capabilities = Capabilities(
             kinds=model.kinds, input="messages", images=True, seeds=True, top_logprobs=True
         )
-        self._model = model
-        for name in model.options.args:
-            if name not in ARGS:
-                raise unknown("model argument", name, ARGS)
-        self._concurrency = model.options.number("concurrency", 8)
-        self._timeout = model.options.number("timeout", 300)
-        self._retries = _whole(model, "max_retries", 6)
-        self._dialect = wire.Dialect(
-            model=model.remote_name or "", omit=_omitted(model), extra=_json_object(model, "extra")
-        )
+        given = arguments(model)
+        self._given = given
+        self._dialect = wire.Dialect(model=model.remote_name or "", omit=given.omit, extra=given.extra)
+        self._budget = Budget(given.ceilings)
+        self._gate = Gate(Pace(given.concurrency, given.adaptive), self._budget)
+        self._http = Http(model, given.timeout)
         self._answered = False
-        self._client: Any = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
     def check_ready(self) -> None:
         """See the function of this name."""
-        check_ready(self._model)
+        check_ready(self.model)
 
     def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Text for each unit, in order. A request that the server refuses for its content, or that fails after every
-        retry, becomes a completion with `error`; a wrong key, name or parameter raises BackendError."""
-        return self._run(units, self._generate_one)
+        retry, becomes a completion with `error`; a wrong key, name or parameter, or a ceiling, raises BackendError."""
+        return self._run(units, self._generate, done)
 
     def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Log-probabilities of each unit's continuation after its prompt's text. Raises BackendError where the server
         cannot echo a prompt with log-probabilities."""
-        return self._run(units, self._score_one)
+        return self._run(units, self._score, done)
+
+    def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        """One pooled row of numbers for each unit's text, `embed_batch` texts in a call."""
+        return self._run(units, self._embed, done, self._given.embed_batch)
 
     def close(self) -> None:
         """Ends connections and the thread. Safe to call twice."""
         if self._loop is None:
             return
-        loop, client, self._loop, self._client = self._loop, self._client, None, None
-        if client is not None:
-            asyncio.run_coroutine_threadsafe(client.close(), loop).result(timeout=10)
+        loop, self._loop = self._loop, None
+        asyncio.run_coroutine_threadsafe(self._http.close(), loop).result(timeout=10)
         loop.call_soon_threadsafe(loop.stop)
         if self._thread is not None:
             self._thread.join(timeout=10)
@@ -118,140 +96,161 @@ class OpenAIBackend(BaseBackend):
 
     # -- one request --------------------------------------------------------------------------------------------------
 
-    async def _generate_one(self, unit: Unit) -> Completion:
+    async def _generate(self, units: Sequence[Unit]) -> list[Completion]:
+        (unit,) = units
+        need = wire.need(unit, unit.sampling.max_tokens + unit.sampling.reasoning_tokens)
         if unit.messages:
-            return wire.from_chat(await self._ask(lambda: wire.chat_body(unit, self._dialect)))
-        return wire.from_text(await self._ask(lambda: wire.text_body(unit, self._dialect)))
+            return [
+                wire.from_chat(await self._ask("chat/completions", need, lambda: wire.chat_body(unit, self._dialect)))
+            ]
+        return [wire.from_text(await self._ask("completions", need, lambda: wire.text_body(unit, self._dialect)))]
 
-    async def _score_one(self, unit: Unit) -> Completion:
+    async def _score(self, units: Sequence[Unit]) -> list[Completion]:
+        (unit,) = units
         if unit.prompt is None:
-            raise BackendError(f"{self._model.address}: a server scores plain text only, and this prompt holds images")
+            raise BackendError(f"{self.model.address}: a server scores plain text only, and this prompt holds images")
         try:
-            answer = await self._ask(lambda: wire.score_body(unit, self._dialect))
+            answer = await self._echo(unit)
             try:
-                return wire.from_score(answer, unit.prompt, unit.continuation, None, self._dialect.echo_tokens)
+                return [wire.from_score(answer, unit.prompt, unit.continuation, None, self._dialect.echo_tokens)]
             except wire.Unaligned:
-                bare = replace(unit, continuation="")
-                alone = await self._ask(lambda: wire.score_body(bare, self._dialect))
-                return wire.from_score(answer, unit.prompt, unit.continuation, alone, self._dialect.echo_tokens)
+                alone = await self._echo(replace(unit, continuation=""))
+                return [wire.from_score(answer, unit.prompt, unit.continuation, alone, self._dialect.echo_tokens)]
         except (Fault, ValueError) as error:
             if isinstance(error, Fault) and (error.transient or error.reason):
                 raise
             raise BackendError(
-                f"{self._model.address}: cannot score log-likelihoods ({error}); this needs "
-                f"{base_url(self._model.url or '')}/completions with echo and logprobs, or use a local model"
+                f"{self.model.address}: cannot score log-likelihoods ({error}); this needs "
+                f"{base_url(self.model.url or '')}/completions with echo and logprobs, or use a local model"
             ) from None
 
-    async def _ask(self, body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The server's answer as plain JSON. Retries what may pass; raises Fault for what does not."""
+    async def _echo(self, unit: Unit) -> dict[str, Any]:
+        return await self._ask("completions", wire.need(unit, 1), lambda: wire.score_body(unit, self._dialect))
+
+    async def _embed(self, units: Sequence[Unit]) -> list[Completion]:
+        needs = [wire.need(unit, 0) for unit in units]
+        need = Need(sum(need.bytes for need in needs), messages=len(units))
+        try:
+            answer = await self._ask("embeddings", need, lambda: wire.embed_body(units, self._dialect))
+            return wire.from_embeddings(answer, units)
+        except Fault as fault:
+            if not fault.reason or len(units) == 1:
+                raise
+            # One text's own fault is no fault of those beside it.
+            half = len(units) // 2
+            return [*await self._embed(units[:half]), *await self._embed(units[half:])]
+        except ValueError as error:
+            raise BackendError(f"{self.model.address}: cannot read its embeddings ({error})") from None
+
+    async def _ask(self, path: str, need: Need, body: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The server's answer as plain JSON. Retries what may pass; raises Fault for what does not, and Exhausted."""
         attempt = 0
         while True:
-            sent = body()
             try:
-                answer = await self._post(sent)
+                return await self._try(path, need, body, attempt)
             except Fault as fault:
-                if self._dialect.learn(fault.message, sent):
-                    continue
-                last = attempt >= self._retries or (fault.unreachable and not self._answered and attempt >= 2)
+                last = attempt >= self._given.max_retries or (fault.unreachable and not self._answered and attempt >= 2)
                 if not fault.transient or last:
                     raise
-                await asyncio.sleep(pause(attempt, fault.retry_after))
+                # No slot is held here: other work goes on.
+                await asyncio.sleep(pause(attempt, fault))
                 attempt += 1
-            else:
-                self._answered = True
-                return answer
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        client = self._client.chat.completions if "messages" in body else self._client.completions
-        named = {key: body[key] for key in ("model", "messages", "prompt") if key in body}
-        extra = {key: value for key, value in body.items() if key not in named}
-        try:
-            raw = await client.with_raw_response.create(**named, extra_body=extra)
-            answer = json.loads(raw.http_response.content)
-        except Exception as error:
-            fault = fault_of(error)
-            if fault is None:
-                raise
-            fault.message = self._clean(fault.message)
-            fault.args = (fault.message,)
-            raise fault from None  # the client's exception holds the request and with it the key
-        if not isinstance(answer, dict) or not answer.get("choices"):
-            raise Fault(f"no choices in the answer: {self._clean(str(answer))[:200]}", transient=True)
-        return answer
+    async def _try(self, path: str, need: Need, body: Callable[[], dict[str, Any]], attempt: int) -> dict[str, Any]:
+        """One call, or another at once where its fault teaches how this server wants to be spoken to."""
+        async with self._gate.call(need, again=attempt > 0) as call:
+            self.count("calls", 1)
+            self.count("retries", attempt > 0)
+            sent = body()
+            try:
+                answer = await self._http.post(path, sent)
+            except Fault as fault:
+                self._failed_call(call, fault)
+                if not self._dialect.learn(fault.message, sent):
+                    raise
+            else:
+                self._answered_call(call, answer)
+                return answer
+        return await self._try(path, need, body, attempt)
+
+    def _answered_call(self, call: Call, answer: dict[str, Any]) -> None:
+        self._answered = True
+        usage = answer.get("usage") or {}
+        call.fate = "ok"
+        if usage:
+            call.prompt, call.answer = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+            self.count("prefill_tokens", call.prompt)
+            self.count("decode_tokens", call.answer)
+
+    def _failed_call(self, call: Call, fault: Fault) -> None:
+        call.fate, call.asked = fault.fate, fault.retry_after
+        call.prompt = None if fault.charged else 0
+        if fault.transient:
+            self.count({"rejected": "rejected", "timeout": "timeouts"}.get(fault.fate, "broken"), 1)
 
     # -- many requests ------------------------------------------------------------------------------------------------
 
-    def _run(self, units: Sequence[Unit], one: Callable[[Unit], Awaitable[Completion]]) -> list[Completion]:
+    def _run(self, units: Sequence[Unit], answer: Answering, done: Done | None, batch: int = 1) -> list[Completion]:
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(target=self._loop.run_forever, name="evalsuite-openai", daemon=True)
             self._thread.start()
-        future = asyncio.run_coroutine_threadsafe(self._gather(units, one), self._loop)
+        jobs = [range(start, min(start + batch, len(units))) for start in range(0, len(units), batch)]
+        found: dict[int, Completion] = {}
+
+        async def one(job: range) -> None:
+            for place, completion in zip(job, await self._settled([units[i] for i in job], answer), strict=True):
+                found[place] = completion
+                if done is not None:
+                    done(place, completion)
+
+        future = asyncio.run_coroutine_threadsafe(self._all(jobs, one), self._loop)
         try:
-            return future.result()
+            reached = future.result()
         except BaseException:
             future.cancel()  # Ctrl-C must not leave requests running (and costing)
             raise
-
-    async def _gather(self, units: Sequence[Unit], one: Callable[[Unit], Awaitable[Completion]]) -> list[Completion]:
-        if self._client is None:
-            self._client = _client(self._model, self._timeout)
-        slots = asyncio.Semaphore(self._concurrency)
-
-        async def bounded(unit: Unit) -> Completion:
-            async with slots:
-                try:
-                    return await one(unit)
-                except Fault as fault:
-                    return self._failed(fault)
-
-        tasks = [asyncio.ensure_future(bounded(unit)) for unit in units]
-        try:
-            return list(await asyncio.gather(*tasks))
         finally:
-            for task in tasks:
-                task.cancel()
+            self.counts["model_s"] = self._gate.busy_s
+            if self._given.ceilings.price_in or self._given.ceilings.price_out:
+                self.counts["cost"] = self._budget.cost
+        if reached is not None:
+            raise BackendError(
+                f"{self.model.address}: the ceiling {reached} is reached after {self._budget.calls} calls, with "
+                f"{len(units) - len(found)} requests open (answers are kept: the same command goes on from there)"
+            )
+        return [found[place] for place in range(len(units))]
 
-    def _failed(self, fault: Fault) -> Completion:
-        if fault.reason:
-            return Completion(finish_reason="error", error=f"{fault.reason}: {fault.message}")
-        if not fault.transient or (fault.unreachable and not self._answered):
-            raise BackendError(f"{self._model.address}: {fault.message}")
-        return Completion(finish_reason="error", error=f"backend_error: {fault.message}")
+    async def _all(self, jobs: Sequence[range], one: Callable[[range], Awaitable[None]]) -> str | None:
+        """Does all jobs; the first exception ends the others. Returns the ceiling that stopped it, if one did."""
+        alive = asyncio.Semaphore(max(ALIVE, 8 * self._given.concurrency))
+        reached: list[str] = []
 
-    def _clean(self, message: str) -> str:
-        """One line without the key, which some servers repeat in their messages."""
-        line = " ".join(message.split())
-        key = os.environ.get(self._model.options.key_env, "").strip()
-        return (line.replace(key, "[key]") if key else line)[:500]
+        async def guarded(job: range) -> None:
+            try:
+                await one(job)
+            except Exhausted as ceiling:
+                reached.append(str(ceiling))
+            finally:
+                alive.release()
 
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                for job in jobs:
+                    await alive.acquire()
+                    if reached:
+                        break
+                    tasks.create_task(guarded(job))
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from None
+        return reached[0] if reached else None
 
-def _client(model: Model, timeout: int) -> Any:
-    import openai
-
-    url = base_url(model.url or "")
-    # A proxy of the environment must not stand between this machine and itself.
-    http = openai.DefaultAsyncHttpxClient(trust_env=False) if is_loopback(url) else None
-    return openai.AsyncOpenAI(api_key=_key(model), base_url=url, max_retries=0, timeout=timeout, http_client=http)
-
-
-def _whole(model: Model, key: str, default: int) -> int:
-    """Like ModelOptions.number, and 0 is allowed."""
-    return 0 if str(model.options.args.get(key)) == "0" else model.options.number(key, default)
-
-
-def _omitted(model: Model) -> frozenset[str]:
-    fields = frozenset(f.strip() for f in model.options.args.get("omit", "").split(",") if f.strip())
-    for field in sorted(fields - set(OMITTABLE)):
-        raise unknown("field for omit", field, OMITTABLE)
-    return fields
-
-
-def _json_object(model: Model, key: str) -> dict[str, Any]:
-    try:
-        value = json.loads(model.options.args.get(key, "{}"))
-    except json.JSONDecodeError as error:
-        raise ModelError(f"--model-args {key}: not JSON ({error.msg} at column {error.colno})") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"--model-args {key}: expected a JSON object, found {type(value).__name__}")
-    return value
+    async def _settled(self, units: Sequence[Unit], answer: Answering) -> list[Completion]:
+        """The answers, or, where a fault concerns these units alone, what they failed of."""
+        try:
+            return await answer(units)
+        except Fault as fault:
+            if not fault.reason and (not fault.transient or (fault.unreachable and not self._answered)):
+                raise BackendError(f"{self.model.address}: {fault.message}") from None
+            error = f"{fault.reason or 'backend_error'}: {fault.message}"
+            return [Completion(finish_reason="error", error=error)] * len(units)

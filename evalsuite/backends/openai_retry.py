@@ -1,13 +1,18 @@
-"""What went wrong with a request to a server, as data: whether another try may help, and how long to wait before it."""
+"""What went wrong with a call to a server, as data: whether another try may help, and how long to wait before it."""
 
+import json
 import random
 import re
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 LONGEST_WAIT = 120.0
 """Seconds. A server that asks for more is given up: the run can be resumed later."""
+
+Fate = Literal["ok", "rejected", "timeout", "broken"]
+"""What became of one call: answered; turned away for now (429, 503, no connection); never answered; failed."""
 
 _TOO_LONG = re.compile(
     r"context[ _](?:length|window)|maximum (?:context|model) |prompt is too long|too many tokens", re.I
@@ -16,73 +21,97 @@ _CONTENT = re.compile(
     r"content[ _](?:filter|polic|management)|safety|moderation|invalid_prompt|(?:invalid|decode).{0,20}image", re.I
 )
 _NEVER = ("insufficient_quota", "billing_hard_limit_reached")
+_REJECTED = (429, 503, 529)
+_SLOW = (408, 504)
 
 
 class Fault(Exception):
-    """A failed request. `transient`: another try may help. `unreachable`: no answer came at all. `reason`: this
-    request's own fault (a word of `records.REASONS`), so the others may go on."""
+    """A failed call. `transient`: another try may help. `unreachable`: no answer came at all. `reason`: this
+    request's own fault (a word of `records.REASONS`), so the others may go on. `charged`: the server may have done the
+    work, and bill it, although no answer came."""
 
     def __init__(
         self,
         message: str,
         transient: bool = False,
-        unreachable: bool = False,
+        fate: Fate = "broken",
         retry_after: float | None = None,
         reason: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.transient = transient
-        self.unreachable = unreachable
+        self.fate: Fate = fate
         self.retry_after = retry_after
         self.reason = reason
+        self.unreachable = False
+        self.charged = fate == "timeout"
 
 
-def fault_of(error: Exception) -> Fault | None:
-    """The fault behind an exception of the openai client; None where it is none of its own."""
-    import openai
+def fault_of_status(status: int, headers: Mapping[str, str], body: bytes) -> Fault:
+    """The fault behind an answer whose status is not 200."""
+    told = _told(body)
+    message, code = _message(told)[:400] or "no message", _code(told)
+    text = f"status {status}: {message}"
+    if status in (408, 409, 425, 429) or (status >= 500 and status != 501):
+        wait = retry_after(headers)
+        fate: Fate = "rejected" if status in _REJECTED else "timeout" if status in _SLOW else "broken"
+        hopeless = code in _NEVER or (wait or 0) > LONGEST_WAIT
+        return Fault(text, transient=not hopeless, fate=fate, retry_after=wait)
+    if status in (400, 413, 422):
+        if _TOO_LONG.search(f"{code} {message}"):
+            return Fault(text, reason="too_long")
+        if _CONTENT.search(f"{code} {message}"):
+            return Fault(text, reason="backend_error")
+    return Fault(text)
 
-    if isinstance(error, openai.APIStatusError):
-        return _of_status(error)
-    if isinstance(error, openai.APIConnectionError):
-        cause = error.__cause__
-        detail = f" ({type(cause).__name__}{f': {cause}' if str(cause) else ''})" if cause is not None else ""
-        # A slow server is there; only one that takes no connection counts as absent.
-        absent = "Connect" in type(cause).__name__
-        return Fault(f"{error.message.rstrip('.')}{detail}", transient=True, unreachable=absent)
-    if isinstance(error, openai.OpenAIError):
-        return Fault(str(error))
+
+def fault_of_error(error: Exception, timeout: float) -> Fault | None:
+    """The fault behind an exception of the HTTP client; None where it is none of its own."""
+    import aiohttp
+
+    named = f"{type(error).__name__}{f': {error}' if str(error) else ''}"
+    if isinstance(error, TimeoutError):
+        return Fault(f"no answer within {timeout:g} s", transient=True, fate="timeout")
+    if isinstance(error, aiohttp.ClientSSLError | aiohttp.InvalidURL):
+        return Fault(f"Connection error ({named})")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        fault = Fault(f"Connection error ({named})", transient=True, fate="rejected")
+        fault.unreachable = True
+        return fault
+    if isinstance(error, aiohttp.ClientError | OSError):
+        fault = Fault(f"the connection broke off ({named})", transient=True)
+        fault.charged = isinstance(error, aiohttp.ClientPayloadError)
+        return fault
     if isinstance(error, ValueError):  # a body that is not JSON: a proxy's error page, or a cut-off answer
         return Fault(f"the answer is not JSON ({error})", transient=True)
     return None
 
 
-def _of_status(error: Any) -> Fault:
-    status, message = int(error.status_code), _message(error)
-    text = f"status {status}: {message}"
-    if status in (408, 409, 425, 429) or (status >= 500 and status != 501):
-        wait = retry_after(error.response.headers)
-        hopeless = str(error.code) in _NEVER or (wait or 0) > LONGEST_WAIT
-        return Fault(text, transient=not hopeless, retry_after=wait)
-    if status in (400, 413, 422):
-        if _TOO_LONG.search(f"{error.code} {message}"):
-            return Fault(text, reason="too_long")
-        if _CONTENT.search(f"{error.code} {message}"):
-            return Fault(text, reason="backend_error")
-    return Fault(text)
+def _told(body: bytes) -> Any:
+    """The body as JSON, or as text."""
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
 
 
-def _message(error: Any) -> str:
+def _message(told: Any) -> str:
     """The server's own words: OpenAI's {"error": {"message"}}, FastAPI's {"detail"}, or the body's text."""
-    body = error.body
     for _ in range(2):
-        if isinstance(body, dict):
-            body = body.get("message") or body.get("error") or body.get("detail") or body
-    return str(body if body else error.message)[:400]
+        if isinstance(told, dict):
+            told = told.get("message") or told.get("error") or told.get("detail") or told
+    return str(told)
 
 
-def retry_after(headers: Any) -> float | None:
-    """Seconds that a server asks to wait: `retry-after-ms`, `retry-after` in seconds or as a date; None without."""
+def _code(told: Any) -> str:
+    inner = told.get("error", told) if isinstance(told, dict) else None
+    return str(inner.get("code")) if isinstance(inner, dict) else ""
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server asks to wait: `retry-after-ms`, `retry-after` in seconds or as a date; None without.
+    The mapping must not mind upper and lower case."""
     try:
         if "retry-after-ms" in headers:
             return max(0.0, float(headers["retry-after-ms"]) / 1000)
@@ -96,9 +125,13 @@ def retry_after(headers: Any) -> float | None:
         return None
 
 
-def pause(attempt: int, wanted: float | None) -> float:
-    """Seconds before try `attempt` + 2: what the server wants and a little more, else doubling from 0.5 to 60, with
-    jitter so that requests that failed together do not return together."""
-    if wanted is not None:
-        return wanted + random.uniform(0, min(1.0, 0.25 * wanted + 0.05))
-    return float(min(60.0, 0.5 * 2**attempt) * random.uniform(0.5, 1.5))
+def pause(attempt: int, fault: Fault) -> float:
+    """Seconds before try `attempt` + 2, with jitter, so that calls that failed together do not return together.
+
+    What the server wants and a little more; else 0.5 s, doubling, after a rejection; and 0.1 s, tripling, after an
+    accident of one call (a time-out has waited enough). At most 60 s.
+    """
+    if fault.retry_after is not None:
+        return fault.retry_after + random.uniform(0, min(1.0, 0.25 * fault.retry_after + 0.05))
+    base = 0.5 * 2.0**attempt if fault.fate == "rejected" else 0.1 * 3.0**attempt
+    return min(60.0, base) * random.uniform(0.5, 1.5)

@@ -1,13 +1,16 @@
 """Units as request bodies of OpenAI's protocol, and its answers as completions. Pure but for reading image files."""
 
+import array
 import base64
 import math
 import mimetypes
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from evalsuite.backends.openai_budget import Need
 from evalsuite.errors import InputError
 from evalsuite.records import Completion, Message, Unit
 
@@ -23,10 +26,14 @@ class Dialect:
     extra: Mapping[str, Any] = field(default_factory=dict)
     limit_field: str = "max_tokens"
     echo_tokens: int = 0  # generated beside an echoed prompt; some servers insist on 1
+    base64: bool = True  # embeddings as float32 in base64: a third of the bytes, and no parsing of decimals
 
     def learn(self, complaint: str, sent: Mapping[str, Any]) -> bool:
         """Adopts another way of saying the same, where the complaint about a body names one; True where that body
         should be written anew. Nothing that changes what is asked (temperature, log-probabilities) is ever dropped."""
+        if sent.get("encoding_format") == "base64" and ("encoding_format" in complaint or "base64" in complaint):
+            self.base64 = False
+            return True
         if "max_tokens" not in sent or "max_tokens" not in complaint:
             return False
         if "max_completion_tokens" in complaint and "messages" in sent:
@@ -65,6 +72,35 @@ def score_body(unit: Unit, dialect: Dialect) -> dict[str, Any]:
     prompt = (unit.prompt or "") + unit.continuation
     body = {"model": dialect.model, "prompt": prompt, "max_tokens": dialect.echo_tokens, "temperature": 0}
     return {**body, "echo": True, "logprobs": 1, **dialect.extra}
+
+
+def embed_body(units: Sequence[Unit], dialect: Dialect) -> dict[str, Any]:
+    body = {"model": dialect.model, "input": [embed_text(unit) for unit in units]}
+    return {**body, "encoding_format": "base64" if dialect.base64 else "float", **dialect.extra}
+
+
+def embed_text(unit: Unit) -> str:
+    """The text that an embedder reads: a conversation's words without roles. Raises InputError for images."""
+    if not all(isinstance(message["content"], str) for message in unit.messages):
+        raise InputError("a server embeds plain text only, and this request holds images")
+    return "\n\n".join(str(message["content"]) for message in unit.messages)
+
+
+def need(unit: Unit, most: int) -> Need:
+    """What is known of a call before it is sent; `most`: tokens of its answer at most."""
+    text = images = 0
+    if unit.prompt is not None:
+        return Need(_bytes(unit.prompt) + _bytes(unit.continuation), most)
+    for message in unit.messages:
+        content = message["content"]
+        for part in [{"text": content}] if isinstance(content, str) else content:
+            images += part.get("type") == "image"
+            text += _bytes(str(part.get("text", "")))
+    return Need(text, most, images, len(unit.messages))
+
+
+def _bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def _common(unit: Unit, dialect: Dialect) -> dict[str, Any]:
@@ -147,6 +183,38 @@ def from_text(answer: Mapping[str, Any]) -> Completion:
         top_logprobs=tuple(_table((top or {}).items()) for top in steps.get("top_logprobs") or []),
         error=_filtered(finish),
     )
+
+
+def from_embeddings(answer: Mapping[str, Any], units: Sequence[Unit]) -> list[Completion]:
+    """One completion for each unit, with one row of numbers. Raises ValueError where rows are missing or no numbers.
+    The server counts all prompts together: they are shared out by length, and their sum is kept."""
+    rows: dict[int, tuple[float, ...]] = {}
+    for place, row in enumerate(answer.get("data") or []):
+        rows[int(row.get("index", place))] = _floats(row["embedding"])
+    if sorted(rows) != list(range(len(units))) or len({len(row) for row in rows.values()}) != 1:
+        raise ValueError(f"{len(rows)} embeddings for {len(units)} texts")
+    total = int((answer.get("usage") or {}).get("prompt_tokens") or 0)
+    lengths = [len(embed_text(unit)) + 1 for unit in units]
+    every, passed, completions = sum(lengths), 0, []
+    for place, length in enumerate(lengths):
+        tokens = total * (passed + length) // every - total * passed // every
+        passed += length
+        completions.append(Completion(prompt_tokens=tokens, embedding=(rows[place],)))
+    return completions
+
+
+def _floats(numbers: str | Sequence[float]) -> tuple[float, ...]:
+    """Numbers as they come (servers are free to ignore what was asked for): a list, or float32 in base64, whose bytes
+    are in Intel's order."""
+    if isinstance(numbers, str):
+        packed = array.array("f", base64.b64decode(numbers, validate=True))
+        if sys.byteorder == "big":
+            packed.byteswap()
+        numbers = packed
+    found = tuple(float(number) for number in numbers)
+    if not found or not all(map(math.isfinite, found)):
+        raise ValueError("an embedding without finite numbers")
+    return found
 
 
 class Unaligned(ValueError):

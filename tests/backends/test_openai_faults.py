@@ -11,6 +11,7 @@ from openai_server import Server, error, serving
 
 from evalsuite.backends import openai_retry
 from evalsuite.backends.openai import OpenAIBackend, check_ready
+from evalsuite.backends.openai_retry import Fault
 from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Completion, Unit, user
@@ -29,8 +30,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float | None]]:
     """Waits become short; what would have been waited for is noted."""
     waits: list[tuple[int, float | None]] = []
 
-    def pause(attempt: int, wanted: float | None) -> float:
-        waits.append((attempt, wanted))
+    def pause(attempt: int, fault: Fault) -> float:
+        waits.append((attempt, fault.retry_after))
         return 0.001
 
     monkeypatch.setattr("evalsuite.backends.openai.pause", pause)
@@ -156,9 +157,11 @@ def test_retry_after_forms() -> None:
     assert openai_retry.retry_after({"retry-after": "soon"}) is None
     later = openai_retry.retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)})
     assert later == pytest.approx(30, abs=2)
-    waits = [openai_retry.pause(20, None) for _ in range(50)]
-    assert 30 <= min(waits) < max(waits) <= 90
-    assert openai_retry.pause(0, 5.0) >= 5
+    for fate in ("rejected", "broken"):
+        waits = [openai_retry.pause(20, Fault("x", fate=fate)) for _ in range(50)]
+        assert 30 <= min(waits) < max(waits) <= 90
+    assert openai_retry.pause(0, Fault("x", fate="rejected", retry_after=5.0)) >= 5
+    assert openai_retry.pause(0, Fault("x", fate="timeout")) < openai_retry.pause(3, Fault("x", fate="timeout"))
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------
@@ -183,14 +186,13 @@ def test_the_key_shows_nowhere(
 ) -> None:
     """It reaches the server, and no log at any level, no exception (causes included), no repr, no stored completion."""
     monkeypatch.setenv("JUDGE_KEY", KEY)
-    monkeypatch.setenv("OPENAI_LOG", "debug")
     caplog.set_level(logging.DEBUG)
     model = resolve(f"openai:tiny@{server.url}", ModelOptions(key_env="JUDGE_KEY", args={"max_retries": "1"}))
     engine = OpenAIBackend(model)
     shown = [repr(model), repr(engine)]
     unit = Unit("a", "generate", (user("x"),))
     shown += map(repr, engine.generate([unit]))
-    assert server.seen[0][1]["authorization"] == f"Bearer {KEY}"
+    assert server.seen[0][1]["Authorization"] == f"Bearer {KEY}"
     shown.append(repr(vars(engine)))
     server.faults = [error(400, f"content_filter tripped, key {KEY}")]
     shown += map(repr, engine.generate([unit]))
