@@ -29,6 +29,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from divergence import Next  # noqa: E402
+
 from evalsuite.data import Setup, read_rows  # noqa: E402
 from evalsuite.records import Completion, Completions, Sample, Sampling, Unit, user  # noqa: E402
 
@@ -139,12 +141,10 @@ class Ours:
     """Our backend on a model folder, and one task's samples and scores."""
 
     def __init__(self, model: Path) -> None:
-        from evalsuite.backends.hf import HFBackend
-        from evalsuite.models import ModelOptions, renderer, resolve
-
-        resolved = resolve(str(model), ModelOptions(dtype="float32", device="cpu"))
-        self.renderer = renderer(resolved)
-        self.backend = HFBackend(resolved, self.renderer)
+        self.next = Next(str(model))
+        assert self.next.renderer is not None
+        self.renderer = self.next.renderer
+        self.backend = self.next.backend
 
     def score_pairs(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Completion]:
         units = []
@@ -153,9 +153,9 @@ class Ours:
             units.append(Unit("", "loglikelihood", (user(context),), prompt_ids=ids, continuation_ids=tail))
         return dict(zip(distinct, self.backend.loglikelihood(units), strict=True))
 
-    def next_logprob(self, prompt: tuple[int, ...], token: int) -> float:
-        unit = Unit("", "loglikelihood", (user(""),), prompt_ids=prompt, continuation_ids=(token,))
-        return self.backend.loglikelihood([unit])[0].logprob
+    def gap(self, unit: Unit, completion: Completion, theirs: str) -> Row:
+        """Where two completions part, and how near the two next tokens were there (divergence.py)."""
+        return self.next.gap(unit.prompt_ids or (), completion.text, theirs)
 
 
 def samples(family: str, name: str, file: Path, subset: str = "") -> tuple[ModuleType, Setup, list[Sample]]:
@@ -212,7 +212,7 @@ def compare_ifeval(work: Path, ours: Ours) -> Row:
         same = [mine["prompt_strict"].details[level] == row[f"inst_level_{level}_acc"] for level in ("strict", "loose")]
         verdicts += all(same)
         if completion.text != theirs:
-            divergences.append({"sample": sample.id, "same_verdicts": all(same), **gap(ours, unit, completion, theirs)})
+            divergences.append({"sample": sample.id, "same_verdicts": all(same), **ours.gap(unit, completion, theirs)})
         elif not all(same):
             verdicts_elsewhere.append(sample.id)
     return {
@@ -230,21 +230,6 @@ def compare_ifeval(work: Path, ours: Ours) -> Row:
         and not verdicts_elsewhere
         and all(d["gap"] is not None and d["gap"] <= GAP for d in divergences),
     }
-
-
-def gap(ours: Ours, unit: Unit, completion: Completion, theirs: str) -> Row:
-    """Where two completions part (in tokens of their texts) and by how much the log-probabilities of the two next
-    tokens differ there, in nats; a gap of None: one text is the other's beginning, the difference is not a token."""
-    one, other = ours.renderer.tokens.plain(completion.text), ours.renderer.tokens.plain(theirs)
-    shared = 0
-    while shared < min(len(one), len(other)) and one[shared] == other[shared]:
-        shared += 1
-    place: Row = {"token": shared, "ours": completion.text[-40:], "lm_eval": theirs[-40:], "gap": None}
-    if shared == min(len(one), len(other)):
-        return place
-    prompt = (*(unit.prompt_ids or ()), *one[:shared])
-    difference = ours.next_logprob(prompt, one[shared]) - ours.next_logprob(prompt, other[shared])
-    return {**place, "gap": abs(difference)}
 
 
 def main() -> int:
