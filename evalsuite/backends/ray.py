@@ -34,7 +34,7 @@ OWN_ARGS = frozenset({"engine", "workers", "cpus", "gpus", "address", "chunk"})
 PARTS = 16
 """Chunks of a call: enough to keep some workers busy to its end, few enough to leave their engines full batches."""
 
-LEAST_TOKENS = {"generate": 8192, "loglikelihood": 2048, "reward": 2048, "embed": 2048}
+LEAST_TOKENS = {"generate": 16384, "loglikelihood": 8192, "reward": 4096, "embed": 4096}
 """Smallest chunk, in tokens to compute; of generation in prompts and longest answers, whose batches want many rows."""
 
 
@@ -65,6 +65,11 @@ class RayBackend(BaseBackend):
 
     def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         return self._answer("embed", units, done)
+
+    @property
+    def lanes(self) -> int:
+        """Calls at a time that keep all workers busy. Connects to the cluster."""
+        return 2 * self._started().size
 
     @property
     def workers(self) -> list[Started]:

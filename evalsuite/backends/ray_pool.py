@@ -50,7 +50,7 @@ class Pool:
     """`size` workers made by `make` (which returns an actor's handle) and ended by `end`."""
 
     def __init__(self, size: int, setup: Setup, make: Callable[[], Any], end: Callable[[Any], None]) -> None:
-        self._size, self._make, self._end = size, make, end
+        self.size, self._make, self._end = size, make, end
         self._setup = setup
         self._slots: list[Slot] = []
         self._waiting: deque[Chunk] = deque()
@@ -118,7 +118,7 @@ class Pool:
         """Every idle worker gets the model, then the next chunk."""
         if not self._waiting:
             return
-        while len(self._slots) < self._size:
+        while len(self._slots) < self.size:
             self._slots.append(Slot(self._make()))
         for slot in self._slots:
             if slot.busy:
@@ -176,7 +176,7 @@ class Pool:
         elif chunk is not None:
             self.counts["retries"] += 1
             self._waiting.appendleft(chunk)
-        if self._losses >= TRIES * self._size:
+        if self._losses >= TRIES * self.size:
             self._fail(BackendError(f"{self._losses} workers were lost in a row, the last: {reason}"))
 
     def _check_life(self) -> None:

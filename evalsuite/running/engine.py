@@ -1,7 +1,8 @@
 """One model, ready to answer: its renderer, its backend (made at the first call), and the cache in front of it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -61,18 +62,35 @@ class Engine:
         done = self.responses.get(stage.units)
         self.counts["units"] += len(stage.units)
         self.counts["cached"] += len(done)
-        for prints in stage.groups:
-            if progress is not None:
-                progress(len(done), len(stage.units), self.model.name)
-            units = [stage.units[p] for p in prints if p not in done]
-            if units:
-                done.update(self._answer_group(units))
         if progress is not None:
             progress(len(done), len(stage.units), self.model.name)
+        groups = [[stage.units[p] for p in prints if p not in done] for prints in stage.groups]
+        for units, answers in self._answered([units for units in groups if units]):
+            done.update(self._keep(units, answers))
+            if progress is not None:
+                progress(len(done), len(stage.units), self.model.name)
         return done
 
-    def _answer_group(self, units: list[Unit]) -> dict[str, Completion]:
-        answers = getattr(self.backend(), units[0].kind)(units)
+    def _answered(self, groups: Sequence[list[Unit]]) -> Iterator[tuple[list[Unit], list[Completion]]]:
+        """Each group with its answers, as many groups at a time as the backend has lanes for (a cluster: else it would
+        idle at the end of every group)."""
+        lanes = getattr(self.backend(), "lanes", 1) if groups else 1
+        if lanes == 1 or len(groups) == 1:
+            yield from ((units, self._ask(units)) for units in groups)
+            return
+        pool = ThreadPoolExecutor(lanes, thread_name_prefix="lane")
+        try:
+            asked = {pool.submit(self._ask, units): units for units in groups}
+            for future in as_completed(asked):
+                yield asked[future], future.result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, units: list[Unit]) -> list[Completion]:
+        answers: list[Completion] = getattr(self.backend(), units[0].kind)(units)
+        return answers
+
+    def _keep(self, units: list[Unit], answers: list[Completion]) -> dict[str, Completion]:
         if len(answers) != len(units):
             raise BackendError(f"backend {self.model.backend}: {len(answers)} answers to {len(units)} requests")
         group = {u.fingerprint: self._finished(u, c) for u, c in zip(units, answers, strict=True)}
