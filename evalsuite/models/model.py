@@ -22,6 +22,7 @@ NEUTRAL_ARGS = frozenset(
         *("batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"),
         *("engine", "workers", "cpus", "gpus", "address", "chunk"),  # ray: where it runs (a unit names its engine)
     }
+        *("adaptive", "embed_batch", "max_calls", "max_tokens_total", "max_cost", "price_in", "price_out"),  # openai
 )
 """Engine arguments that change how fast answers come, not what they are."""
 

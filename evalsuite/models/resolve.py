@@ -114,7 +114,7 @@ def _server(address: str, rest: str, options: ModelOptions) -> Model:
         raise ModelError("openai:NAME@URL: the URL holds a password; give the key by the variable that --key-env names")
     url = url.rstrip("/")
     window = options.number("context_window", 0) if "context_window" in options.args else None
-    kinds: frozenset[Kind] = frozenset({"generate", "loglikelihood"})
+    kinds: frozenset[Kind] = frozenset({"generate", "loglikelihood", "embed"})
     return _remote(address, "openai", safe_name(remote_name.split("/")[-1]), short_hash(f"{remote_name}@{url}"), kinds,
                    options, url=url, remote_name=remote_name, context_window=window)  # fmt: skip
 
