@@ -9,6 +9,7 @@ URL/embeddings. A URL without a path gets `/v1`; one with a path stays. Argument
 * `max_calls`, `max_tokens_total`, `max_cost`: ceilings of one command; `price_in`, `price_out`: money for a million
   tokens. At a ceiling the run stops, what is answered is kept, and the same command goes on (`openai_budget`)
 * `embed_batch` (32): texts in one call for embeddings
+* `image_urls` (false): whether images may be fetched from URLs (they then travel in the request, like all others)
 * `omit` (none): comma-separated fields that a fussy server refuses and that are then never sent, such as `seed`
 * `extra` (none): a JSON object that is added to every request, such as `{"repetition_penalty": 1.0}`
 
@@ -31,6 +32,7 @@ from evalsuite.backends.openai_budget import Budget, Need
 from evalsuite.backends.openai_http import Http, base_url, check_ready
 from evalsuite.backends.openai_pace import Call, Exhausted, Gate, Pace
 from evalsuite.backends.openai_retry import Fault, pause
+from evalsuite.data.images import urls_allowed
 from evalsuite.errors import BackendError
 from evalsuite.models import Model
 from evalsuite.records import Capabilities, Completion, Done, Unit
@@ -56,7 +58,8 @@ class OpenAIBackend(BaseBackend):
         )
         given = arguments(model)
         self._given = given
-        self._dialect = wire.Dialect(model=model.remote_name or "", omit=given.omit, extra=given.extra)
+        urls = urls_allowed(model.options.args)
+        self._dialect = wire.Dialect(model.remote_name or "", given.omit, given.extra, urls)
         self._budget = Budget(given.ceilings)
         self._gate = Gate(Pace(given.concurrency, given.adaptive), self._budget)
         self._http = Http(model, given.timeout)
@@ -161,7 +164,7 @@ class OpenAIBackend(BaseBackend):
         async with self._gate.call(need, again=attempt > 0) as call:
             self.count("calls", 1)
             self.count("retries", attempt > 0)
-            sent = body()
+            sent = await asyncio.to_thread(body) if need.images else body()
             try:
                 answer = await self._http.post(path, sent)
             except Fault as fault:

@@ -11,7 +11,7 @@ from evalsuite.models import Model
 
 CEILINGS = ("max_calls", "max_tokens_total", "max_cost", "price_in", "price_out")
 ARGS = ("concurrency", "adaptive", "max_retries", "timeout", "embed_batch", "omit", "extra", "context_window", "group",
-        *CEILINGS)  # fmt: skip
+        "image_urls", *CEILINGS)  # fmt: skip
 OMITTABLE = ("seed", "top_p", "temperature", "stop", "logprobs", "top_logprobs")
 
 

@@ -1,18 +1,17 @@
-"""Units as request bodies of OpenAI's protocol, and its answers as completions. Pure but for reading image files."""
+"""Units as request bodies of OpenAI's protocol, and its answers as completions. Pure but for reading images."""
 
 import array
 import base64
 import math
-import mimetypes
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from evalsuite.backends.openai_budget import Need
+from evalsuite.data import images
 from evalsuite.errors import InputError
-from evalsuite.records import Completion, Message, Unit
+from evalsuite.records import Completion, Message, Part, Unit
 
 FINISH = {"stop": "stop", "length": "length", "max_tokens": "length", "eos": "stop", "content_filter": "error"}
 
@@ -24,6 +23,7 @@ class Dialect:
     model: str
     omit: frozenset[str] = frozenset()
     extra: Mapping[str, Any] = field(default_factory=dict)
+    image_urls: bool = False  # whether we may fetch an image from a URL
     limit_field: str = "max_tokens"
     echo_tokens: int = 0  # generated beside an echoed prompt; some servers insist on 1
     base64: bool = True  # embeddings as float32 in base64: a third of the bytes, and no parsing of decimals
@@ -52,7 +52,7 @@ class Dialect:
 def chat_body(unit: Unit, dialect: Dialect) -> dict[str, Any]:
     sampling = unit.sampling
     body = _common(unit, dialect)
-    body["messages"] = [_message(message) for message in unit.messages]
+    body["messages"] = [_message(message, dialect) for message in unit.messages]
     body[dialect.limit_field] = sampling.max_tokens + sampling.reasoning_tokens
     if sampling.top_logprobs:
         body |= {"logprobs": True, "top_logprobs": sampling.top_logprobs}
@@ -88,15 +88,15 @@ def embed_text(unit: Unit) -> str:
 
 def need(unit: Unit, most: int) -> Need:
     """What is known of a call before it is sent; `most`: tokens of its answer at most."""
-    text = images = 0
+    text = pictures = 0
     if unit.prompt is not None:
         return Need(_bytes(unit.prompt) + _bytes(unit.continuation), most)
     for message in unit.messages:
         content = message["content"]
         for part in [{"text": content}] if isinstance(content, str) else content:
-            images += part.get("type") == "image"
+            pictures += images.is_image(part)
             text += _bytes(str(part.get("text", "")))
-    return Need(text, most, images, len(unit.messages))
+    return Need(text, most, pictures, len(unit.messages))
 
 
 def _bytes(text: str) -> int:
@@ -119,29 +119,19 @@ def _trimmed(body: dict[str, Any], dialect: Dialect) -> dict[str, Any]:
     return {**{key: value for key, value in body.items() if key not in dialect.omit}, **dialect.extra}
 
 
-def _message(message: Message) -> dict[str, Any]:
+def _message(message: Message, dialect: Dialect) -> dict[str, Any]:
     content = message["content"]
     if isinstance(content, str):
         return {"role": message["role"], "content": content}
-    return {"role": message["role"], "content": [_part(part) for part in content]}
+    return {"role": message["role"], "content": [_part(part, dialect) for part in content]}
 
 
-def _part(part: Mapping[str, Any]) -> dict[str, Any]:
-    if part.get("type") != "image":
+def _part(part: Part, dialect: Dialect) -> dict[str, Any]:
+    """Images travel in the request, whatever they were given as. Raises InputError (see `evalsuite.data.images`)."""
+    if not images.is_image(part):
         return {"type": "text", "text": str(part["text"])}
-    return {"type": "image_url", "image_url": {"url": image_url(str(part["image"]))}}
-
-
-def image_url(image: str) -> str:
-    """A path as a data URI; a URL or a data URI as it is. Raises InputError where the file cannot be read."""
-    if image.startswith(("data:", "http://", "https://")):
-        return image
-    path = Path(image).expanduser()
-    kind = mimetypes.guess_type(path.name)[0] or "image/png"
-    try:
-        return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
-    except OSError as error:
-        raise InputError(f"{image}: the image cannot be read ({error.strerror})") from error
+    found = images.read_image(part, urls=dialect.image_urls)
+    return {"type": "image_url", "image_url": {"url": images.data_uri(found)}}
 
 
 # -- answers ----------------------------------------------------------------------------------------------------------

@@ -135,21 +135,26 @@ def test_finish_reasons_reasoning_and_refusal(server: Server) -> None:
 
 
 def test_images_travel_as_data_uris(server: Server, tmp_path: Path) -> None:
+    from PIL import Image
+
     server.reply = lambda body: "seen"
-    (tmp_path / "dot.png").write_bytes(b"\x89PNG")
+    Image.new("RGB", (3, 2), "red").save(tmp_path / "dot.png")
+    data = (tmp_path / "dot.png").read_bytes()
+    uri = "data:image/png;base64," + base64.b64encode(data).decode()
     parts = [
         {"type": "text", "text": "What is it?"},
         {"type": "image", "image": str(tmp_path / "dot.png")},
-        {"type": "image", "image": "https://host/cat.jpg"},
+        {"type": "image", "image": uri},
     ]
     generate(server, [Unit("f", "generate", (Message(role="user", content=parts),))])
     sent = server.seen[0][2]["messages"][0]["content"]
     assert sent[0] == {"type": "text", "text": "What is it?"}
-    assert sent[1]["image_url"]["url"] == "data:image/png;base64," + base64.b64encode(b"\x89PNG").decode()
-    assert sent[2] == {"type": "image_url", "image_url": {"url": "https://host/cat.jpg"}}
-    lost = Message(role="user", content=[{"type": "image", "image": str(tmp_path / "no.png")}])
-    with pytest.raises(InputError, match=r"no\.png"):
-        generate(server, [Unit("f", "generate", (lost,))])
+    assert sent[1:] == [{"type": "image_url", "image_url": {"url": uri}}] * 2
+    for image, what in (("no.png", r"no\.png"), ("https://host/cat.jpg", "image_urls=true")):
+        lost = Message(role="user", content=[{"type": "image", "image": image}])
+        with pytest.raises(InputError, match=what) as caught:
+            generate(server, [Unit("f", "generate", (lost,))])
+        assert "\n" not in str(caught.value)
 
 
 def test_works_inside_a_running_event_loop(server: Server) -> None:
