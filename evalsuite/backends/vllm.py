@@ -1,0 +1,223 @@
+"""The `vllm` backend: vLLM's offline engine, for GPUs (and its CPU build), with the project's own tokens and texts.
+
+Generation, log-likelihoods (`vllm_score` says by which requests), rewards and embeddings of a local folder; LoRA
+adapters over one base; several GPUs by `--model-args tensor_parallel_size=N`, `pipeline_parallel_size=N` and
+`data_parallel_size=N`. All keys are in `vllm_settings`; docs/vllm.md is the guide.
+
+One engine of vLLM either writes or pools, so rewards and embeddings have engines of their own, made at the first such
+request; the writing engine is ended before, since both would ask for the whole memory of the device.
+
+>>> engine = VLLMBackend(model, renderer(model))
+>>> engine.generate(units)[0].text
+>>> engine.close()
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from evalsuite.backends import vllm_generate, vllm_score
+from evalsuite.backends.base import BaseBackend
+from evalsuite.backends.vllm_engine import Job, check_installed, drive, start, stop, tokens_prompt
+from evalsuite.backends.vllm_score import Ask, Pair, Row
+from evalsuite.backends.vllm_settings import read_settings
+from evalsuite.errors import BackendError
+from evalsuite.models import Model, Renderer
+from evalsuite.records import Capabilities, Completion, Done, Unit
+
+
+class VLLMBackend(BaseBackend):
+    """Answers units with vLLM (`evalsuite.records.Backend`).
+
+    `counts` adds to those of every backend: `cached_tokens` (prompt tokens read from the prefix cache), `forced`,
+    `prompt_cached` and `prompt_logprobs` (continuations scored by each plan), `calls` (requests to the engine).
+    """
+
+    def __init__(self, model: Model, renderer: Renderer) -> None:
+        super().__init__(model)
+        check_installed()
+        self._settings = read_settings(model.options.args, model.context_window)
+        self._engines: list[Any] = []
+        self._runner = ""
+        self._adopt(model, renderer)
+
+    def _adopt(self, model: Model, renderer: Renderer) -> None:
+        self.model = model
+        self._renderer = renderer
+        self.capabilities = Capabilities(kinds=model.kinds, input="ids", seeds=True, top_logprobs=True)
+
+    # -- verbs --------------------------------------------------------------------------------------------------------
+
+    def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        """Text for each unit. vLLM batches rows of any sampling together and keeps each row's seed its own."""
+        self._check("generate")
+        found: list[Completion | None] = [None] * len(units)
+        prompts = [self._prompt(unit) for unit in units]
+        fits = [i for i, ids in enumerate(prompts) if self._fits(i, len(ids) + 1, found, done)]
+        engines = self._ready("generate")
+        vocabulary = int(engines[0].model_config.get_vocab_size())
+        jobs = [
+            Job(
+                self._given(units[i], prompts[i]),
+                vllm_generate.sampling_params(units[i], self._renderer, vocabulary),
+                self._lora(),
+            )
+            for i in fits
+        ]
+
+        def finish(number: int, output: Any) -> None:
+            place = fits[number]
+            found[place] = answer = vllm_generate.completion(units[place], output, self._renderer)
+            self._count(output)
+            if done is not None:
+                done(place, answer)
+
+        with self._timed():
+            drive(engines, jobs, finish)
+        return _complete(found)
+
+    def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        """Log-probability (nats) of each token of each unit's continuation, and whether all were the argmax."""
+        self._check("loglikelihood")
+        found: list[Completion | None] = [None] * len(units)
+        pairs = [self._pair(unit) for unit in units]
+        fits = [i for i, pair in enumerate(pairs) if self._fits(i, sum(map(len, pair)), found, done)]
+        scored = [pairs[i] for i in fits]
+        rows: list[list[Row | None]] = [[None] * len(continuation) for _, continuation in scored]
+
+        def complete(number: int) -> None:
+            row = [value for value in rows[number] if value is not None]
+            place = fits[number]
+            if found[place] is None and len(row) == len(rows[number]):
+                found[place] = answer = vllm_score.completion(scored[number], row)
+                if done is not None:
+                    done(place, answer)
+
+        plans = vllm_score.choose(scored, self._block(), self._settings.scoring)
+        names = {"forced": "forced", "cached": "prompt_cached", "prompt": "prompt_logprobs"}
+        for plan in plans:
+            self.count(names[plan], 1)
+        again = self._ask(vllm_score.asks(scored, plans, range(len(scored))), scored, rows, complete)
+        if again:
+            # The cache held more than was foreseen: these are computed without it.
+            self.count("prompt_cached", -len(again))
+            self.count("prompt_logprobs", len(again))
+            self._ask(vllm_score.asks(scored, ["prompt"] * len(scored), again), scored, rows, complete)
+        return _complete(found)
+
+    def close(self) -> None:
+        """Ends the engines' processes."""
+        engines, self._engines = self._engines, []
+        stop(engines)
+
+    # -- engines ------------------------------------------------------------------------------------------------------
+
+    def _ready(self, runner: str, **more: Any) -> list[Any]:
+        """Engines of a kind, started at the first need. Raises ModelError where vLLM cannot run the model."""
+        if self._runner != runner:
+            self.close()
+        if not self._engines:
+            self._engines = start(self.model, self._settings, runner, **more)
+            self._runner = runner
+        return self._engines
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Counts the seconds inside; an engine that ended is let go, so that the next call starts a new one."""
+        begun = time.perf_counter()
+        try:
+            yield
+        except BackendError:
+            self.close()
+            raise
+        finally:
+            self.count("model_s", time.perf_counter() - begun)
+
+    def _count(self, output: Any) -> None:
+        cached = int(output.num_cached_tokens or 0)
+        prefill = len(output.prompt_token_ids) - cached
+        spoken = sum(len(text.token_ids) for text in getattr(output, "outputs", ()))
+        decode = max(0, spoken - 1)  # the first token comes out of the prompt's own forward
+        for name, more in (("prefill_tokens", prefill), ("decode_tokens", decode), ("cached_tokens", cached)):
+            self.count(name, more)
+        self.count("forwarded_tokens", prefill + decode)
+        self.count("calls", 1)
+
+    def _block(self) -> int | None:
+        """Tokens of a block of the prefix cache; None where it is off."""
+        cache = self._ready("generate")[0].llm_engine.vllm_config.cache_config
+        return int(cache.block_size) if cache.enable_prefix_caching else None
+
+    def _lora(self) -> Any:
+        """vLLM's name of the adapter, None without one. An adapter is known by its content, not by its path."""
+        if self.model.adapter is None:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        number = 1 + int(self.model.fingerprint[:7], 16)
+        return LoRARequest(self.model.fingerprint, number, str(self.model.adapter))
+
+    # -- units --------------------------------------------------------------------------------------------------------
+
+    def _check(self, kind: str) -> None:
+        if kind not in self.capabilities.kinds:
+            raise self._cannot(kind)
+
+    def _prompt(self, unit: Unit) -> tuple[int, ...]:
+        ids = unit.prompt_ids if unit.prompt_ids is not None else self._renderer.prompt_ids(unit.messages)
+        return ids or (self._renderer.tokens.first_id,)
+
+    def _pair(self, unit: Unit) -> Pair:
+        if unit.prompt_ids and unit.continuation_ids:
+            return unit.prompt_ids, unit.continuation_ids
+        return self._renderer.pair_ids(unit.messages, unit.continuation)
+
+    def _given(self, unit: Unit, ids: Sequence[int]) -> dict[str, Any]:
+        """vLLM's prompt of a unit."""
+        return tokens_prompt(ids)
+
+    def _fits(self, place: int, tokens: int, found: list[Completion | None], done: Done | None) -> bool:
+        """Whether an engine's window holds so many tokens; a unit that it cannot hold is answered with an error."""
+        window = int(self._ready("generate")[0].model_config.max_model_len)
+        if tokens <= window:
+            return True
+        told = f"too_long: {tokens} tokens, and vLLM's window is {window} (--model-args max_model_len)"
+        found[place] = answer = Completion(finish_reason="error", error=told)
+        if done is not None:
+            done(place, answer)
+        return False
+
+    def _ask(
+        self,
+        asks: Sequence[Ask],
+        scored: Sequence[Pair],
+        rows: list[list[Row | None]],
+        complete: Callable[[int], None],
+    ) -> list[int]:
+        """Runs scoring requests and fills in the rows; numbers of the pairs that must be computed without the cache."""
+        again: set[int] = set()
+
+        def finish(number: int, output: Any) -> None:
+            ask = asks[number]
+            self._count(output)
+            told = vllm_score.read(ask, output)
+            for pair, token in ask.items:
+                if told is None:
+                    again.add(pair)
+                    continue
+                rows[pair][: ask.rows] = told[0]
+                rows[pair][token] = told[1][scored[pair][1][token]]
+                complete(pair)
+
+        jobs = [Job(tokens_prompt(ask.ids), vllm_score.scoring_params(ask), self._lora()) for ask in asks]
+        with self._timed():
+            drive(self._ready("generate"), jobs, finish)
+        return sorted(again)
+
+
+def _complete(found: Sequence[Completion | None]) -> list[Completion]:
+    complete = [answer for answer in found if answer is not None]
+    if len(complete) != len(found):
+        raise BackendError("vLLM lost requests; this is a fault of evalsuite, please report it")
+    return complete
