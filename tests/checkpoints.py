@@ -66,6 +66,7 @@ def config(kind: str, vocabulary: int) -> Any:
     """A tiny configuration of one architecture: two layers, 32 wide, a window of 128 (Gemma's slides over 8)."""
     from transformers import (
         BertConfig,
+        BloomConfig,
         Gemma2Config,
         Gemma3TextConfig,
         GPT2Config,
@@ -80,6 +81,8 @@ def config(kind: str, vocabulary: int) -> Any:
         return GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, **common, **wide)
     if kind == "mamba":  # no key-value cache
         return MambaConfig(hidden_size=32, num_hidden_layers=2, state_size=8, **common)
+    if kind == "bloom":  # ALiBi: attention by distance, positions of nobody's choosing
+        return BloomConfig(hidden_size=32, n_layer=2, n_head=4, **common, **wide)
     if kind == "bert":  # an encoder with a language head: it sees later tokens
         return BertConfig(
             hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, **common, **wide

@@ -46,9 +46,10 @@ class HFBackend(BaseBackend):
     def net(self) -> Net:
         """The loaded network. Raises ModelError where the weights cannot be used."""
         if self._net is None:
-            self._net = load(self.model, classifier="reward" in self.model.kinds)
+            self._net = load(self.model)
             use_grouped_attention(self._net.module)
             self._learn(self._net)
+            self._net.reset()
         return self._net
 
     @property
@@ -57,6 +58,7 @@ class HFBackend(BaseBackend):
         if self._sharing is None:
             asked = self.model.options.args.get("share", "true").lower() not in ("false", "no", "0")
             self._sharing = sharing_of(self.net) if asked else Sharing("share=false")
+            self.net.reset()  # trying is no work
             if self._sharing.reason:
                 log.warning(
                     "%s: prefixes are not shared, each text is computed whole: %s",
@@ -167,6 +169,7 @@ class HFBackend(BaseBackend):
         while True:
             try:
                 work()
+                self._count()
                 return
             except (RuntimeError, MemoryError) as error:
                 if not memory.ran_out(error):
@@ -174,8 +177,16 @@ class HFBackend(BaseBackend):
                 reason = str(error)
             memory.release()
             # A smaller chunk helps either work; slots only where text is spoken.
-            if not any([memory.halve(self.limits, each) for each in {name, "chunk_tokens"}]):
+            halved = [memory.halve(self.limits, each) for each in dict.fromkeys((name, "chunk_tokens"))]
+            if not any(halved):
                 raise BackendError(f"{self.model.address}: out of memory on {self.net.device} ({reason[:200]})")
+
+    def _count(self) -> None:
+        net = self.net
+        self.counts["forwarded_tokens"] = net.tokens
+        self.counts["prefill_tokens"] = net.prefilled
+        self.counts["decode_tokens"] = net.tokens - net.prefilled
+        self.counts["model_s"] = net.seconds
 
     def _batches(self, sizes: Mapping[int, int], budget: int) -> Iterator[list[int]]:
         """Places by falling size, cut so that rows x longest stays within the budget (one row always fits)."""

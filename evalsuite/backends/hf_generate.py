@@ -10,15 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_draw import choose
 from evalsuite.backends.hf_net import Net, inputs, logits_at
 from evalsuite.backends.hf_rows import Row, advance, completion
 from evalsuite.backends.hf_slots import Slots
 from evalsuite.backends.hf_tree import Tree, additive, walk
 from evalsuite.models import Renderer
+from evalsuite.planning.groups import drawing
 from evalsuite.records import Done
-
-__all__ = ["Budget", "choose", "speak"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,8 @@ class Prefilled:
 
 def speak(net: Net, renderer: Renderer, rows: Sequence[Row], budget: Budget, tell: Done) -> None:
     """Runs rows to their ends and tells each completion as it is finished."""
+    if len({drawing(row.unit.sampling) for row in rows}) > 1:
+        raise AssertionError("units that draw differently in one batch")
     longest = max(len(row.prompt) + row.limit for row in rows)
     count = max(1, min(budget.rows, budget.slots // longest, len(rows)))
     slots, active = Slots(count, longest), list[Row]()

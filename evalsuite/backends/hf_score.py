@@ -15,8 +15,8 @@ Ids = tuple[int, ...]
 Pair = tuple[Ids, Ids]
 
 
-def score_tree(net: Net, pairs: Sequence[Pair], chunk: int, read: int, tell: Done) -> int:
-    """Scores pairs with every distinct prefix computed once, `chunk` nodes at a time; returns the nodes."""
+def score_tree(net: Net, pairs: Sequence[Pair], chunk: int, read: int, tell: Done) -> None:
+    """Scores pairs with every distinct prefix computed once: `chunk` nodes and `read` rows of logits at a time."""
     tree = Tree()
     # node → (pair, place in its continuation, wanted token): what is read off the logits behind the node.
     readers: dict[int, list[tuple[int, int, int]]] = {}
@@ -38,7 +38,6 @@ def score_tree(net: Net, pairs: Sequence[Pair], chunk: int, read: int, tell: Don
             missing[i] -= 1
             if not missing[i]:
                 tell(i, _completion(pairs[i], logprobs[i], hits[i]))
-    return tree.size
 
 
 def score_rows(net: Net, pairs: Sequence[Pair], places: Sequence[int], tell: Done) -> None:
@@ -51,6 +50,7 @@ def score_rows(net: Net, pairs: Sequence[Pair], places: Sequence[int], tell: Don
     rows = torch.tensor([i for i, (_, wanted) in enumerate(chosen) for _ in wanted])
     columns = torch.tensor([len(context) - 1 + k for context, wanted in chosen for k in range(len(wanted))])
     logits, _ = logits_at(net, rows, columns, **inputs(net, ids, mask, positions), use_cache=False)
+    net.prefilled += ids.numel()
     targets = [token for _, wanted in chosen for token in wanted]
     values, best = _read(logits, range(len(targets)), targets)
     start = 0

@@ -47,8 +47,8 @@ class Slots:
         self.lengths.pop()
 
     def step(self) -> Any:
-        """Gets ready for one more token in every slot: what each slot sees, (slots, 1, 1, columns), as booleans; the new
-        token's own column is the last one seen. Positions of the new tokens are the lengths before this call."""
+        """Gets ready for one more token in every slot and says what each one sees, (slots, 1, 1, columns), as booleans:
+        its text and the new token. Positions of the new tokens are the lengths before this call."""
         import torch
 
         at = torch.tensor(self.lengths)

@@ -36,6 +36,8 @@ def _speak_cached(net: Net, renderer: Renderer, rows: Sequence[Row]) -> None:
         count = len(active)
         at = torch.arange(count), torch.full((count,), ids.shape[1] - 1)
         logits, output = logits_at(net, *at, **inputs(net, ids, mask, positions), past_key_values=cache, use_cache=True)
+        if cache is None:
+            net.prefilled += ids.numel()
         cache = output.past_key_values
         advance(active, logits, renderer)
         speaking = [i for i, row in enumerate(active) if row.reason is None]

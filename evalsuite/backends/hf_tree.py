@@ -115,6 +115,7 @@ def walk(net: Net, tree: Tree, wanted: Collection[int], budget: int, most_read: 
             net, torch.zeros_like(columns), columns, **given, past_key_values=cache, use_cache=True
         )
         cache = output.past_key_values
+        net.prefilled += end - first
         yield Chunk(first, end, read, logits, cache, len(kept))
         held = [*kept, *range(first, end)]
 
