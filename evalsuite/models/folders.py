@@ -66,6 +66,8 @@ KINDS: dict[Head, frozenset[Kind]] = {
     "encoder": frozenset({"embed"}),
 }
 
+CAUSAL_REWARDS = ("generative", "process")
+
 TASK_HEADS: dict[str, Head] = {
     "CAUSAL_LM": "causal",
     "SEQ_CLS": "classifier",
@@ -85,7 +87,7 @@ class Folder:
     path: Path
     config: dict[str, Any]
     files: tuple[Path, ...]  # weights, settings and tokenizer: what the fingerprint covers
-    kinds: frozenset[Kind]
+    head: Head
     context_window: int | None
     lineage: Lineage
     name: str | None  # a name given in lineage.json
@@ -113,7 +115,7 @@ def read_folder(path: Path, trust_remote_code: bool = False) -> Folder:
         path=path,
         config=config,
         files=(*weights, *settings, *tokenizer, *code, *(recipe.files if recipe else ())),
-        kinds=KINDS[head],
+        head=head,
         context_window=_context_window(path, config, head, recipe),
         lineage=lineage,
         name=name,
@@ -262,6 +264,17 @@ def head_of(path: Path, trust_remote_code: bool = False, adapter: Path | None = 
     if config.get("is_encoder_decoder") and not (head == "classifier" or architecture.endswith("EncoderModel")):
         raise ModelError(f"{path}: {architecture} is an encoder-decoder; causal models, classifiers and encoders run")
     return head
+
+
+def kinds_of(head: Head, args: Mapping[str, str]) -> frozenset[Kind]:
+    """What a network with this head answers. A causal model also rewards where `--model-args` say how: by the
+    probability of Yes to a question (`reward=generative`), or of a good mark after each step (`reward=process`)."""
+    asked = args.get("reward")
+    if head != "causal" or asked is None:
+        return KINDS[head]
+    if asked not in CAUSAL_REWARDS:
+        raise ModelError(f"--model-args reward={asked}: a causal model rewards by {' or '.join(CAUSAL_REWARDS)}")
+    return KINDS[head] | {"reward"}
 
 
 def _context_window(path: Path, config: Mapping[str, Any], head: Head, recipe: Recipe | None) -> int | None:

