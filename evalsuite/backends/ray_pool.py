@@ -1,16 +1,19 @@
 """A pool of Ray actors that pull chunks of work: an idle worker takes the next one, a lost worker's chunk is redone.
 
 One thread owns all state and sleeps until something happens; callers hand in chunks and hold futures, so several
-threads may ask at once. What a chunk holds never depends on the pool: only who computes it, and when, does.
+threads may ask at once. What a chunk holds never depends on the pool: only who computes it, and when, does. Of engines
+that measure their machine, what the first one found holds for all: else equal chunks would be batched differently here
+and there.
 """
 
 import queue
+import re
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalsuite.backends.ray_worker import Answered, Setup, Started
@@ -22,6 +25,9 @@ TRIES = 3
 
 START_S = 900.0
 """Longest wait for a first worker: a cluster that grows on demand may have to start a machine."""
+
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(eq=False)
@@ -55,6 +61,7 @@ class Pool:
         self._slots: list[Slot] = []
         self._waiting: deque[Chunk] = deque()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._limits: Mapping[str, int] | None = None  # None until a caller or a worker knows them
         self._losses = 0  # in a row
         self._lively = time.monotonic()  # when a worker last said something
         self.counts = {"loads": 0.0, "retries": 0.0}
@@ -69,6 +76,8 @@ class Pool:
         def wait() -> None:
             self._lively = time.monotonic() if not self._waiting else self._lively
             self._waiting.append(chunk)
+            if limits and not self._limits:
+                self._limits = limits
 
         self._inbox.put(wait)
         return chunk.answered
@@ -116,20 +125,19 @@ class Pool:
 
     def _dispatch(self) -> None:
         """Every idle worker gets the model, then the next chunk."""
-        if not self._waiting:
-            return
-        while len(self._slots) < self.size:
+        while self._waiting and len(self._slots) < self.size:
             self._slots.append(Slot(self._make()))
         for slot in self._slots:
-            if slot.busy:
+            if slot.busy or not self._waiting:
                 continue
             if slot.setup is not self._setup:
                 slot.setup, slot.busy = self._setup, True
-                self._call(slot, slot.actor.start.remote(self._setup))
+                probe = _probe(self._waiting[0].units[0]) if self._limits is None else None
+                self._call(slot, slot.actor.start.remote(self._setup, probe))
             elif (chunk := self._next()) is not None:
                 slot.chunk, slot.busy = chunk, True
                 chunk.tries += 1
-                self._call(slot, slot.actor.answer.remote(chunk.kind, chunk.units, chunk.limits))
+                self._call(slot, slot.actor.answer.remote(chunk.kind, chunk.units, chunk.limits or self._limits or {}))
 
     def _next(self) -> Chunk | None:
         while self._waiting:
@@ -161,13 +169,14 @@ class Pool:
         else:
             slot.started = future.result()
             self.counts["loads"] += slot.started.loaded
+            self._limits = slot.started.limits if self._limits is None else self._limits
 
     def _lost(self, slot: Slot, chunk: Chunk | None, error: BaseException) -> None:
         """A worker died, or its engine broke: another one takes its place and its chunk."""
         self._end(slot.actor)
         self._slots.remove(slot)
         self._losses += 1
-        reason = " ".join(str(error).split()) or error.__class__.__name__
+        reason = _reason(error)
         if chunk is not None and chunk.tries >= TRIES:
             count = len(chunk.units)
             _settle(
@@ -196,6 +205,19 @@ class Pool:
             if chunk.tries or chunk.answered.set_running_or_notify_cancel():
                 _settle(chunk, error)
         self._waiting.clear()
+
+
+def _reason(error: BaseException) -> str:
+    """One line of an error: Ray's have many, in colour, the cause in the last where an actor could not be made."""
+    lines = [line.strip() for line in COLOUR.sub("", str(error)).splitlines() if line.strip()]
+    if not lines:
+        return error.__class__.__name__
+    return lines[-1 if "creation task" in lines[0] else 0][:300]
+
+
+def _probe(unit: Unit) -> Unit:
+    """A unit that takes as little time as may be."""
+    return replace(unit, sampling=replace(unit.sampling, max_tokens=1, reasoning_tokens=0))
 
 
 def _settle(chunk: Chunk, outcome: Answered | BaseException) -> None:

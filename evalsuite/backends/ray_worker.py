@@ -30,11 +30,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker that is ready for a model; `loaded` where it had to make a new engine for it."""
+    """A worker that is ready for a model; `loaded` where it had to make a new engine for it; the engine's limits where
+    it was asked to find them."""
 
     pid: int
     host: str
     loaded: bool
+    limits: Mapping[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class Worker:
         self._engine: Backend | None = None
         self._model: Model | None = None
 
-    def start(self, setup: Setup) -> Started:
-        """Makes the engine for a model, or switches the one that is there to it. Raises ModelError where the folder is
-        not here or is another model, InputError where this machine has another evalsuite."""
+    def start(self, setup: Setup, probe: Unit | None = None) -> Started:
+        """Makes the engine for a model, or switches the one that is there to it; answers `probe`, so that an engine
+        that measures its machine has done so. Raises ModelError where the folder is not here or is another model,
+        InputError where this machine has another evalsuite."""
         # Python decided about bytecode when it started; OpenMP reads its variables when torch is imported.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         sys.dont_write_bytecode = False
@@ -69,16 +72,18 @@ class Worker:
             self.close()
             self._engine = backend_class(setup.model.backend)(setup.model, renderer(setup.model))
         self._model = setup.model
-        return Started(os.getpid(), platform.node(), loaded)
+        limits = self.answer(probe.kind, [probe], {}).limits if probe is not None else None
+        return Started(os.getpid(), platform.node(), loaded, limits)
 
     def answer(self, kind: Kind, units: Sequence[Unit], limits: Mapping[str, int]) -> Answered:
         """Completions of one chunk."""
         assert self._engine is not None
         engine = self._engine
         engine.limits.update(limits)
-        engine.counts.clear()
+        before = dict(engine.counts)
         completions = getattr(engine, kind)(units)
-        return Answered(completions, dict(engine.counts), dict(engine.limits))
+        more = {name: value - before.get(name, 0) for name, value in engine.counts.items()}
+        return Answered(completions, more, dict(engine.limits))
 
     def close(self) -> None:
         """Lets the engine go."""
@@ -91,7 +96,6 @@ class Worker:
             return False
         if self._model == model:
             return True
-        self._engine.limits.clear()  # what was learnt about another model
         return self._engine.switch(model, renderer(model))
 
 
