@@ -59,3 +59,8 @@ def divergences(scorer: Next, prompts: Sequence[Sequence[int]], texts: Sequence[
         for number, (prompt, (ours, theirs)) in enumerate(both)
         if ours != theirs
     ]
+
+
+def largest_gap(rows: Sequence[Row]) -> float:
+    """Nats; 0 where nothing parts, or where one text only goes on."""
+    return max((row["gap"] or 0.0 for row in rows), default=0.0)

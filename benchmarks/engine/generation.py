@@ -20,7 +20,7 @@ from typing import Any
 
 import common
 from common import Row, goal, lm_eval, side, spaced, vllm
-from divergence import Next, divergences
+from divergence import Next, divergences, largest_gap
 
 PROMPTS, TOKENS, CHOSEN_ON = 100, 128, 32
 REQUESTS, TOKENS_IN, TOKENS_OUT = 64, 4000, 3296
@@ -74,7 +74,7 @@ def ifeval(args: common.argparse.Namespace) -> Row:
     row["goals"] = [
         goal("ifeval: times faster", row["ratio"], least=SPEED),
         goal("ifeval: share of equal texts", row["same_text"], least=SAME),
-        goal("ifeval: largest gap where texts part", max((d["gap"] or 0.0 for d in parted), default=0.0), most=GAP),
+        goal("ifeval: largest gap where texts part", largest_gap(parted), most=GAP),
     ]
     return row
 

@@ -5,8 +5,8 @@
 
 1. TruthfulQA, all choices of MC1 and MC2, behind the official few-shot text; 2. five-shot MMLU, answers A to D; each on
 SmolLM2 and on a Llama of 5M parameters made here (random weights, a tokenizer of its own). Prompt texts are read from
-the installed lm-eval. The peer runs at its best batch size of 8, 16 and 32, chosen on 20 questions. Ours runs before
-and after the peer; the mean counts.
+the installed lm-eval. The peer runs at its best batch size of 8, 16 and 32, chosen on 20 questions (quick: 2). Ours
+runs before and after the peer; the mean counts.
 
 Printed and written to benchmarks/results/engine_scoring.json: seconds, ratio, start-up, the largest difference per
 token (from lm-eval: of a continuation's sum, over its tokens; from the plain forward: of each token), and tokens
@@ -101,7 +101,7 @@ def measure(task: str, model: tuple[str, str], args: common.argparse.Namespace) 
     print(f"{task} on {name}: {count} questions, {sum(len(t) for _, t in requests)} continuations", flush=True)
     peer, folder = lm_eval(args), str(common.model_path(address))
     job: Row = {"verb": "score", "model": folder, "requests": requests}
-    few = {**job, "requests": requests[: per * min(CHOSEN_ON, count)]}
+    few = {**job, "requests": requests[: per * min(2 if args.quick else CHOSEN_ON, count)]}
     batch = common.best_batch(peer, few, args)
     mine = [side(common.OURS, {**job, "model": address, "with_ids": True}, args)]
     theirs = side(peer, {**job, "batch": batch}, args)
