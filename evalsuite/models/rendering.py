@@ -192,8 +192,13 @@ def renderer(model: Model) -> Renderer | None:
     options = model.options
     # An adapter may bring the tokenizer that it was trained with (a chat template, as a rule).
     home = model.adapter if model.adapter is not None and tokenizer_files(model.adapter) else model.path
-    tokens = load_tokens(home, options.trust_remote_code, options.template_arguments(), model.path)
-    made = Renderer(tokens, options, _reading(model))
+    from evalsuite.models.vision import reads_images, vision_renderer  # it builds on this module
+
+    if "generate" in model.kinds and reads_images(model.path):
+        made: Renderer = vision_renderer(model)
+    else:
+        tokens = load_tokens(home, options.trust_remote_code, options.template_arguments(), model.path)
+        made = Renderer(tokens, options, _reading(model))
     if made.template is not None:
         try:
             made.prompt_ids([Message(role="user", content="x")])
