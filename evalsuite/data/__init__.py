@@ -1,6 +1,7 @@
 """Files and Hub sets → records: reading, where a task's data lies, and what a task is told when it loads."""
 
-from evalsuite.data.files import fingerprint, read_rows
+from evalsuite.data.files import ListHash, canonical, fingerprint, read_rows
 from evalsuite.data.setup import Setup
+from evalsuite.data.spill import Spill
 
-__all__ = ["Setup", "fingerprint", "read_rows"]
+__all__ = ["ListHash", "Setup", "Spill", "canonical", "fingerprint", "read_rows"]

@@ -20,20 +20,34 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The same rows one at a time (JSON Lines and Parquet without holding the file)."""
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
         yield from _parquet_rows(path)
         return
-    text = read_text(path)
     if name.endswith(".csv"):
-        yield from _csv_rows(path, text)
+        yield from _csv_rows(path, read_text(path))
     elif name.endswith(".json"):
-        yield from _json_rows(path, text)
+        yield from _json_rows(path, read_text(path))
     else:
-        # Only \n ends a JSON line: str.splitlines would also break at U+2028 and \x85 inside strings.
-        for number, line in enumerate(text.split("\n"), start=1):
+        for number, line in enumerate(_lines(path), start=1):
             if line.strip():
                 yield _object(path, number, line)
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Lines one at a time, so that a file of any length costs no memory."""
+    # Only \n ends a JSON line: str.splitlines would also break at U+2028 and \x85 inside strings.
+    start = 0
+    try:
+        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+            for line in file:
+                yield line.decode("utf-8-sig" if start == 0 else "utf-8")
+                start += len(line)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {start + error.start}; convert the file to UTF-8") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def read_text(path: Path) -> str:
@@ -99,5 +113,25 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
 
 def fingerprint(value: Any) -> str:
     """A short content hash (16 hex digits) of any JSON value; key order does not matter."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+class ListHash:
+    """`fingerprint` of a list whose items come one at a time: `add(canonical(item))` for each, then `digest()`."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256(b"[")
+        self._first = True
+
+    def add(self, text: str) -> None:
+        self._hash.update(("" if self._first else ",").encode() + text.encode("utf-8", "surrogatepass"))
+        self._first = False
+
+    def digest(self) -> str:
+        whole = self._hash.copy()
+        whole.update(b"]")
+        return whole.hexdigest()[:16]
+
+
+canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode
+"""JSON text with sorted keys and no spaces: equal values have equal texts."""

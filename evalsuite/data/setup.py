@@ -2,11 +2,12 @@
 
 import os
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.data.files import read_rows
+from evalsuite.data.files import iter_rows, read_rows
 from evalsuite.data.hub import fetch
 from evalsuite.errors import InputError
 
@@ -58,6 +59,10 @@ class Setup:
 
     def rows(self, *names: str) -> list[dict[str, Any]]:
         return read_rows(self.file(*names))
+
+    def each(self, *names: str) -> Iterator[dict[str, Any]]:
+        """The same rows one at a time, for data that should not lie in memory."""
+        return iter_rows(self.file(*names))
 
     def rng(self, sample_id: str) -> random.Random:
         """A generator seeded by task seed and sample id, so that shuffles do not depend on the run's order."""

@@ -1,28 +1,44 @@
-"""The plan: every request of a command, deduplicated into units and cut into groups that are run and journaled whole.
+"""The plan: every request of a command, window by window, deduplicated into units and cut into groups.
 
-Groups (`planning.groups`) are fixed by the plan: a resumed run computes exactly those that an unbroken one would.
+A window holds so many samples, in the plan's order, that its requests, units and answers fit into memory whatever the
+size of the plan; small plans are one window. Windows, and the groups inside them (`planning.groups`), are fixed by the
+plan alone, so a resumed run computes exactly the groups that an unbroken one would.
+
+>>> plan = compile_plan(model, renderer(model), tasks, options)      # every request is made and checked once
+>>> for window in plan.windows():                                    # units and groups exist for one window at a time
+...     answers = engine.run(window.stage)
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache, cached_property
+from itertools import accumulate
+from typing import Any
 
+from evalsuite.data import ListHash, canonical
 from evalsuite.errors import InputError, TaskError
 from evalsuite.models import Model, Renderer
 from evalsuite.planning.groups import group, group_size
 from evalsuite.planning.options import Options
+from evalsuite.planning.samples import Told, asked_text
 from evalsuite.planning.task import Task
 from evalsuite.planning.units import Planner
-from evalsuite.records import Completion, Completions, Request, Sample, Unit
+from evalsuite.records import Completion, Completions, Request, Sample, Sampling, Unit
 
 MAX_STAGES = 16
 
+WINDOW = 20_000
+"""Slots of a window."""
+
 Slot = tuple[int, int, int]  # (task, sample, repeat), as indices into the plan
+Progress = Callable[[int, int, str], None]
+Asked = dict[str, tuple[str, ...] | None]
 
 
 @dataclass
 class Stage:
-    """Units that can run now: `units` by fingerprint, `groups` of fingerprints, and who asked for what."""
+    """Units that can run now: `units` by fingerprint, `groups` of fingerprints, and how many requests they answer."""
 
     units: dict[str, Unit] = field(default_factory=dict)
     groups: list[list[str]] = field(default_factory=list)
@@ -30,26 +46,86 @@ class Stage:
 
 
 @dataclass
+class Window:
+    """Some samples of a plan with what they ask. `asked[slot][key]` are the fingerprints of a request, None where it
+    cannot fit; `shortened` are (task, sample) whose prompts lost few-shot examples. Slots stand in the plan's order."""
+
+    plan: "Plan"
+    samples: dict[tuple[int, int], Sample]
+    asked: dict[Slot, Asked] = field(default_factory=dict)
+    stage: Stage = field(default_factory=Stage)
+    shortened: set[tuple[int, int]] = field(default_factory=set)
+
+    def slots(self) -> Iterator[tuple[Slot, Task, Sample]]:
+        for slot in self.asked:
+            yield slot, self.plan.tasks[slot[0]], self.samples[slot[:2]]
+
+    def completions(self, slot: Slot, answers: Mapping[str, Completion]) -> Completions:
+        return Completions({k: [answers[f] for f in prints] for k, prints in self.asked[slot].items() if prints})
+
+
+@dataclass
 class Plan:
-    """One model through some tasks. `asked[slot][key]` are the fingerprints of a request, None where it cannot fit."""
+    """One model through some tasks. `prompt_hashes` are the content hashes of every task's first requests, by id."""
 
     model: Model
     tasks: list[Task]
     options: Options
     planner: Planner
-    stage: Stage
-    asked: dict[Slot, dict[str, tuple[str, ...] | None]]
-    shortened: dict[int, set[int]]
+    prompt_hashes: dict[str, str] = field(default_factory=dict)
+    doubtful: frozenset[int] = frozenset()  # hashes of sample ids that mean different prompts in two tasks
+    first: Window | None = None
 
-    def slots(self) -> Iterable[tuple[Slot, Task, Sample]]:
-        for t, task in enumerate(self.tasks):
-            for s, sample in enumerate(task.samples):
-                for r in range(self.options.repeats):
-                    yield (t, s, r), task, sample
+    @property
+    def stage(self) -> Stage:
+        """The first window's stage: all that a small plan asks first."""
+        return self.window(0).stage
 
-    def completions(self, slot: Slot, answers: Mapping[str, Completion]) -> Completions:
-        keys = {k: v for k, v in self.asked[slot].items() if v is not None}
-        return Completions({key: [answers[f] for f in prints] for key, prints in keys.items()})
+    @cached_property
+    def starts(self) -> list[int]:
+        """Where each task's samples begin when all are numbered through; at the end, how many there are."""
+        return [0, *accumulate(len(task.samples) for task in self.tasks)]
+
+    @property
+    def step(self) -> int:
+        """Samples of a window."""
+        return max(1, WINDOW // self.options.repeats)
+
+    def __len__(self) -> int:
+        """How many windows."""
+        return -(-self.starts[-1] // self.step)
+
+    def windows(self, progress: Progress | None = None) -> Iterator[Window]:
+        for number in range(len(self)):
+            yield self.window(number, progress)
+
+    def window(self, number: int, progress: Progress | None = None) -> Window:
+        """A window, compiled: its requests are made again, except for the first one's."""
+        if number == 0 and self.first is not None:
+            return self.first
+        asked = ((place, sample, self.tasks[place[0]].prompt(sample)) for place, sample in self.places(number))
+        return self.compile(list(asked), progress)
+
+    def places(self, number: int) -> Iterator[tuple[tuple[int, int], Sample]]:
+        """(task, sample) and the sample itself, for a window's samples."""
+        for at in range(number * self.step, min((number + 1) * self.step, self.starts[-1])):
+            t = bisect_right(self.starts, at) - 1
+            yield (t, at - self.starts[t]), self.tasks[t].samples[at - self.starts[t]]
+
+    def compile(self, wanted: "Sequence[Wanted]", progress: Progress | None = None) -> Window:
+        """The window of these samples and their first requests, for every repeat."""
+        window = Window(self, {})
+        asked: list[tuple[Slot, Request]] = []
+        for (t, s), sample, requests in wanted:
+            window.samples[t, s] = sample
+            for r in range(self.options.repeats):
+                window.asked[t, s, r] = {}
+                asked += [((t, s, r), request) for request in requests]
+        _add(window, asked, progress)
+        return window
+
+
+Wanted = tuple[tuple[int, int], Sample, list[Request]]
 
 
 def compile_plan(
@@ -57,60 +133,89 @@ def compile_plan(
     renderer: Renderer | None,
     tasks: Sequence[Task],
     options: Options,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Plan:
-    """The first stage of every task for one model. Computes nothing but tokens.
+    """Asks every task for the first requests of every sample, and compiles the first window. Computes only tokens.
 
     Raises InputError where a task asks for something that the model cannot answer.
     """
-    plan = Plan(model, list(tasks), options, Planner(model, renderer, options), Stage(), {}, defaultdict(set))
-    total = sum(len(t.samples) for t in tasks) * options.repeats
-    wanted = []
-    for done, (slot, task, sample) in enumerate(plan.slots()):
-        plan.asked[slot] = {}
-        wanted += [(slot, request) for request in task.prompt(sample)]
-        if progress is not None and done % 50 == 0:
-            progress(done, total, "planning")
-    _add(plan, wanted)
+    plan = Plan(model, list(tasks), options, Planner(model, renderer, options))
+    first: list[Wanted] = []
+    told = Told() if model.backend == "responses" and len(tasks) > 1 else None
+    for t, task in enumerate(plan.tasks):
+        hashes = ListHash()
+        for s, sample in enumerate(task.samples):
+            requests = task.prompt(sample)
+            for request in requests:
+                _check(plan, task, request)
+            hashes.add(canonical([_plain(request) for request in requests]))
+            if told is not None:
+                told.add(sample.id, asked_text(sample, requests))
+            if plan.starts[t] + s < plan.step:
+                first.append(((t, s), sample, requests))
+            if progress is not None and s % 200 == 0:
+                progress(plan.starts[t] + s, plan.starts[-1], "planning")
+        plan.prompt_hashes[task.id] = hashes.digest()
+    plan.doubtful = told.doubtful() if told is not None else frozenset()
+    plan.first = plan.compile(first, progress)
     return plan
 
 
-def next_stage(plan: Plan, answers: Mapping[str, Completion]) -> Stage | None:
-    """What the tasks ask after the answers so far; None where nobody asks. The plan's `stage` is replaced."""
+def next_stage(window: Window, answers: Mapping[str, Completion]) -> Stage | None:
+    """What the tasks ask after the answers so far; None where nobody asks. The window's `stage` is replaced."""
     wanted = []
-    for slot, task, sample in plan.slots():
-        prints = list(plan.asked[slot].values())
+    for slot, task, sample in window.slots():
+        if not task.follows_up:
+            continue
+        prints = window.asked[slot].values()
         # A sample that was too long to ask, or whose call failed, has no answer to follow up.
         if None in prints or any(answers[p].error is not None for ps in prints for p in ps or ()):
             continue
-        for request in task.follow_up(sample, plan.completions(slot, answers)):
-            if request.key in plan.asked[slot]:
+        for request in task.follow_up(sample, window.completions(slot, answers)):
+            if request.key in window.asked[slot]:
                 raise TaskError(f"task {task.id}, sample {sample.id}: follow_up repeats the key '{request.key}'")
+            _check(window.plan, task, request)
             wanted.append((slot, request))
-    plan.stage = Stage()
+    window.stage = Stage()
     if not wanted:
         return None
-    _add(plan, wanted)
-    return plan.stage
+    _add(window, wanted)
+    return window.stage
 
 
-def _add(plan: Plan, wanted: Sequence[tuple[Slot, Request]]) -> None:
-    stage = plan.stage
-    for slot, request in wanted:
-        task = plan.tasks[slot[0]]
-        if request.kind not in plan.model.kinds:
-            can = ", ".join(sorted(plan.model.kinds)) or "nothing"
-            raise InputError(
-                f"task {task.id} asks for {request.kind}, and {plan.model.address} answers only {can}; "
-                f"see the task's other methods: evalsuite list tasks"
-            )
-        if request.key in plan.asked[slot]:
-            raise TaskError(f"task {task.id}: two requests of one sample have the key '{request.key}'")
-        planned = plan.planner.plan(request, slot[2])
-        stage.requests += 1
+def _check(plan: Plan, task: Task, request: Request) -> None:
+    if request.kind not in plan.model.kinds:
+        can = ", ".join(sorted(plan.model.kinds)) or "nothing"
+        raise InputError(
+            f"task {task.id} asks for {request.kind}, and {plan.model.address} answers only {can}; "
+            f"see the task's other methods: evalsuite list tasks"
+        )
+
+
+def _add(window: Window, wanted: Sequence[tuple[Slot, Request]], progress: Progress | None = None) -> None:
+    stage, plan = window.stage, window.plan
+    made = plan.planner.plan_all([(request, slot[2]) for slot, request in wanted], progress)
+    for (slot, request), planned in zip(wanted, made, strict=True):
+        asked = window.asked[slot]
+        if request.key in asked:
+            raise TaskError(f"task {plan.tasks[slot[0]].id}: two requests of one sample have the key '{request.key}'")
         if planned.shortened:
-            plan.shortened[slot[0]].add(slot[1])
-        plan.asked[slot][request.key] = tuple(u.fingerprint for u in planned.units) or None
+            window.shortened.add(slot[:2])
+        asked[request.key] = tuple(u.fingerprint for u in planned.units) or None
         for unit in planned.units:
             stage.units.setdefault(unit.fingerprint, unit)
+    stage.requests += len(wanted)
     stage.groups = group(list(stage.units.values()), group_size(plan.model))
+
+
+def _plain(request: Request) -> dict[str, Any]:
+    """The request's fields as JSON values, as `dataclasses.asdict` gives them but without copying."""
+    return {**{name: getattr(request, name) for name in _REQUEST}, "sampling": _sampling(request.sampling)}
+
+
+_REQUEST = tuple(f.name for f in fields(Request))
+
+
+@cache
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    return asdict(sampling)

@@ -6,20 +6,19 @@ import json
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from evalsuite.data import Setup, fingerprint
+from evalsuite.data import ListHash, Setup
 from evalsuite.errors import EvalsuiteError, InputError, TaskError, unknown
 from evalsuite.planning.options import Options
+from evalsuite.planning.samples import SampleList, sample_text
 from evalsuite.records import Completions, Kind, Metric, Request, Sample, Score
 from evalsuite.registry import TaskRef, load_module
-
-SAMPLE_FIELDS = tuple(f.name for f in fields(Sample))
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Task:
     ref: TaskRef
     setup: Setup
     module: ModuleType
-    samples: tuple[Sample, ...]
+    samples: Sequence[Sample]
 
     @property
     def id(self) -> str:
@@ -47,15 +46,25 @@ class Task:
 
     @cached_property
     def data_hash(self) -> str:
-        return fingerprint([{name: getattr(s, name) for name in SAMPLE_FIELDS} for s in self.samples])
+        if isinstance(self.samples, SampleList):
+            return self.samples.hash.digest()
+        made = ListHash()
+        for sample in self.samples:
+            made.add(sample_text(sample))
+        return made.digest()
 
     def prompt(self, sample: Sample) -> list[Request]:
         if not hasattr(self.module, "prompt"):
             return [Request("generate", sample.messages)]
         return self._requests("prompt", sample)
 
+    @property
+    def follows_up(self) -> bool:
+        """Whether answers may lead to further requests."""
+        return hasattr(self.module, "follow_up")
+
     def follow_up(self, sample: Sample, completions: Completions) -> list[Request]:
-        if not hasattr(self.module, "follow_up"):
+        if not self.follows_up:
             return []
         return self._requests("follow_up", sample, completions)
 
@@ -135,8 +144,12 @@ class Task:
 
 def _call(function: Callable[..., Any], *arguments: Any) -> Any:
     """Calls a task's function with as many arguments as it takes: the setup comes last and may be left out."""
-    wanted = len(inspect.signature(function).parameters)
-    return function(*arguments[:wanted])
+    return function(*arguments[: _arity(function)])
+
+
+@cache
+def _arity(function: Callable[..., Any]) -> int:
+    return len(inspect.signature(function).parameters)
 
 
 def not_json(value: Any) -> str:
@@ -202,28 +215,30 @@ def bind(ref: TaskRef, kinds: frozenset[Kind], options: Options) -> Task:
     return Task(ref, setup, module, samples)
 
 
-def _select(task: str, loaded: Any, options: Options, limit: int | None) -> tuple[Sample, ...]:
-    if options.samples:
-        every = list(loaded)
-        wanted = [s for s in every if s.id in options.samples]
-        if not wanted:
-            raise unknown("sample", options.samples[0], [s.id for s in every])
-        samples = tuple(wanted)
-    else:
-        samples = tuple(itertools.islice(loaded, None if limit is None else min(limit, sys.maxsize)))
-    if not samples:
-        raise InputError(f"task {task}: its data has no samples")
-    seen: set[str] = set()
-    for number, sample in enumerate(samples, start=1):
+def _select(task: str, loaded: Iterable[Any], options: Options, limit: int | None) -> SampleList:
+    """The samples that are wanted, each checked; they move to a temporary file where they are many."""
+    wanted, passed = frozenset(options.samples), []
+    samples = SampleList()
+    stop = None if limit is None or wanted else min(limit, sys.maxsize)
+    for number, sample in enumerate(itertools.islice(loaded, stop), start=1):
         if not isinstance(sample, Sample) or not isinstance(sample.id, str):
             found = f"the id {sample.id!r}, no text" if isinstance(sample, Sample) else type(sample).__name__
             raise TaskError(f"task {task}: sample {number} of load is {found} (wanted: Sample with a text as its id)")
-        fault = not_json([sample.id, sample.messages, sample.target, dict(sample.metadata)])
-        if fault:
-            raise TaskError(f"task {task}, sample {sample.id!a}: messages, target and metadata must be JSON ({fault})")
-        if sample.id in seen:
-            raise TaskError(f"task {task}: two samples have the id '{sample.id}'")
-        seen.add(sample.id)
+        if wanted and sample.id not in wanted:
+            passed.append(sample.id)
+            continue
+        try:
+            samples.append(sample)
+        except (TypeError, ValueError, RecursionError) as error:
+            fault = f"task {task}, sample {sample.id!a}: messages, target and metadata must be JSON ({error})"
+            raise TaskError(fault) from error
+    if wanted and not samples:
+        raise unknown("sample", options.samples[0], passed)
+    if not samples:
+        raise InputError(f"task {task}: its data has no samples")
+    twice = samples.doubled()
+    if twice is not None:
+        raise TaskError(f"task {task}: two samples have the id '{twice}'")
     return samples
 
 
@@ -235,8 +250,9 @@ def bind_all(refs: Sequence[TaskRef], kinds: frozenset[Kind], options: Options) 
             raise unknown("task", key, names)
     # Two names may come to one task once the model has chosen the method: it runs once.
     tasks = list({task.id: task for task in (bind(ref, kinds, options) for ref in refs)}.values())
-    found = {s.id for task in tasks for s in task.samples}
-    absent = [sample for sample in options.samples if sample not in found]
-    if absent:
-        raise unknown("sample", absent[0], found)
+    if options.samples:
+        found = {s.id for task in tasks for s in task.samples}
+        absent = [sample for sample in options.samples if sample not in found]
+        if absent:
+            raise unknown("sample", absent[0], found)
     return tasks

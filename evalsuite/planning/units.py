@@ -1,9 +1,10 @@
-"""Requests → units: rendered, tokenised once, fitted to the context window, fingerprinted."""
+"""Requests → units: rendered once, tokenised together, fitted to the context window, fingerprinted."""
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 from evalsuite.models import Model, Renderer
 from evalsuite.planning.options import Options
@@ -11,6 +12,9 @@ from evalsuite.records import Message, Request, Sampling, Unit, system
 
 ROOM_STEP = 64
 LEAST_ROOM = 16
+
+TOGETHER = 512
+"""Requests that are rendered, and whose texts are tokenised, in one go."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,14 @@ class Planned:
     shortened: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A conversation as the model reads it; `text` is None where that is made elsewhere (servers, rewards)."""
+
+    messages: tuple[Message, ...]
+    text: str | None
+
+
 class Planner:
     """Makes units for one model. `renderer` is None for servers and files, which get messages as they are."""
 
@@ -29,26 +41,47 @@ class Planner:
         self.model = model
         self.renderer = renderer
         self.options = options
-        self._seen: dict[tuple[object, ...], tuple[int, ...]] = {}
+        self._sampling = cache(lambda asked: options.sampling(asked, 0))
+
+    def plan_all(
+        self, wanted: Sequence[tuple[Request, int]], progress: Callable[[int, int, str], None] | None = None
+    ) -> Iterator[Planned]:
+        """What `plan` gives for each (request, repeat), in order: rendered once for all repeats of a request, and
+        tokenised some hundreds at a time."""
+        for start in range(0, len(wanted), TOGETHER):
+            if progress is not None:
+                progress(start, len(wanted), "tokenising")
+            part = wanted[start : start + TOGETHER]
+            drafts = {id(request): self._draft(request, request.examples) for request, _ in part}
+            for request, repeat in part:
+                yield self._plan(request, repeat, drafts[id(request)])
 
     def plan(self, request: Request, repeat: int = 0) -> Planned:
-        sampling = self.options.sampling(request.sampling, repeat)
-        request = replace(request, sampling=sampling, repeat=request.repeat + repeat)
-        examples = list(request.examples)
+        return self._plan(request, repeat, self._draft(request, request.examples))
+
+    def _plan(self, request: Request, repeat: int, draft: Draft) -> Planned:
+        asked = replace(request, sampling=self._sampling(request.sampling), repeat=request.repeat + repeat)
+        examples = request.examples
         while True:
-            messages = self._messages(request, examples)
-            units = tuple(self._units(request, messages))
+            units = tuple(self._units(asked, draft))
             spare = min((self._spare(unit) for unit in units), default=0)
             if spare >= 0:
                 return Planned(units, shortened=len(examples) < len(request.examples))
             if examples:
                 # One example is a user turn and the assistant's answer.
                 examples = examples[2:]
+                draft = self._draft(request, examples)
                 continue
-            room = self._less_room(request, spare)
+            room = self._less_room(asked, spare)
             if room is None:
                 return Planned(())
-            request = replace(request, sampling=replace(request.sampling, max_tokens=room))
+            asked = replace(asked, sampling=replace(asked.sampling, max_tokens=room))
+
+    def _draft(self, request: Request, examples: Sequence[Message]) -> Draft:
+        messages = self._messages(request, examples)
+        if self.renderer is None or request.kind in ("reward", "embed"):
+            return Draft(messages, None)
+        return Draft(messages, self.renderer.render(messages, raw=request.raw))
 
     def _messages(self, request: Request, examples: Sequence[Message]) -> tuple[Message, ...]:
         """The conversation as it is rendered: system message, demonstrations, then the request's own turns.
@@ -65,51 +98,50 @@ class Planner:
             return (*((system(prompt),) if prompt else ()), *examples, first, *rest)
         return (_joined(prompt, first) if prompt else first, *examples, *rest)
 
-    def _units(self, request: Request, messages: tuple[Message, ...]) -> list[Unit]:
+    def _units(self, request: Request, draft: Draft) -> list[Unit]:
         if request.kind == "loglikelihood":
-            return [self._pair(request, messages, text) for text in request.continuations]
+            return [self._pair(request, draft, text) for text in request.continuations]
         ids: tuple[int, ...] | None = None
-        text: str | None = None
         if self.renderer is not None:
-            if request.kind in ("reward", "embed"):
-                ids = self.renderer.conversation_ids(messages)
-            else:
-                ids = self.renderer.prompt_ids(messages, raw=request.raw)
-                text = self.renderer.render(messages, raw=request.raw)
-        unit = Unit("", request.kind, messages, text, ids, sampling=request.sampling)
-        return [self._identified(unit, request)]
+            ids = (
+                self.renderer.conversation_ids(draft.messages)
+                if draft.text is None
+                else self.renderer.tokens.encode(draft.text)
+            )
+        unit = Unit("", request.kind, draft.messages, draft.text, ids, sampling=request.sampling)
+        return [self._identified(unit, request.repeat)]
 
-    def _pair(self, request: Request, messages: tuple[Message, ...], continuation: str) -> Unit:
-        unit = Unit("", "loglikelihood", messages, continuation=continuation)
+    def _pair(self, request: Request, draft: Draft, continuation: str) -> Unit:
+        unit = Unit("", "loglikelihood", draft.messages, draft.text, continuation=continuation)
         if self.renderer is not None:
-            ids, tail = self.renderer.pair_ids(messages, continuation, raw=request.raw)
-            text = self.renderer.render(messages, raw=request.raw)
-            unit = replace(unit, prompt=text, prompt_ids=ids, continuation_ids=tail)
-        elif request.raw or all(isinstance(m["content"], str) for m in messages):
+            ids, tail = self.renderer.pair_ids(draft.messages, continuation, raw=request.raw)
+            unit = replace(unit, prompt_ids=ids, continuation_ids=tail)
+        elif request.raw or all(isinstance(m["content"], str) for m in draft.messages):
             # Servers score a given text through plain completions, so they need it as text.
-            unit = replace(unit, prompt="\n\n".join(str(m["content"]) for m in messages))
-        return self._identified(unit, request)
+            unit = replace(unit, prompt="\n\n".join(str(m["content"]) for m in draft.messages))
+        return self._identified(unit, request.repeat)
 
-    def _identified(self, unit: Unit, request: Request) -> Unit:
+    def _identified(self, unit: Unit, repeat: int) -> Unit:
         """Fingerprint and seed. Greedy and scoring units do not depend on draw or seed, so repeats of them are one."""
-        sampling = unit.sampling
-        if unit.kind != "generate":
-            sampling = Sampling()
-        elif sampling.temperature == 0:
-            sampling = replace(sampling, seed=0, top_p=1.0, top_k=0)
+        sampling = _that_matters(unit.kind, unit.sampling)
         # A file holds its draws: the answers to one prompt are repeats, however they were drawn.
-        drawn = unit.kind == "generate" and (sampling.temperature > 0 or self.model.backend == "responses")
-        source = unit.prompt_ids if unit.prompt_ids is not None else [dict(m) for m in unit.messages]
-        tail = unit.continuation_ids or unit.continuation
-        draw = request.repeat if drawn else 0
-        identity = [self.model.identity, self.model.engine, unit.kind, source, tail, asdict(sampling), draw]
+        file = self.model.backend == "responses"
+        drawn = unit.kind == "generate" and (sampling.temperature > 0 or file)
+        draw = repeat if drawn else 0
+        source = _text(unit.prompt_ids) if unit.prompt_ids is not None else _ordered(unit.messages)
+        tail = _text(unit.continuation_ids or unit.continuation)
+        parts = [*self._head(unit.kind), source, tail, _settings(sampling), str(draw)]
         if unit.prompt_ids is None and unit.prompt is not None:
-            identity.append(unit.prompt)
-        digest = hashlib.sha256(_json(identity)).digest()
-        # Checkpoints that are compared draw with the same seeds, so the seed leaves the weights out.
-        seeded = hashlib.sha256(_json([source, sampling.seed, draw], ordered=False)).digest()
-        seed = int.from_bytes(seeded[:4], "big") if drawn else 0
-        return replace(unit, fingerprint=digest.hex()[:32], sampling=sampling, seed=seed)
+            parts.append(_text(unit.prompt))
+        seed = draw if file else 0
+        if drawn and not file:
+            # Checkpoints that are compared draw with the same seeds, so the seed leaves the weights out.
+            given = source if unit.prompt_ids is not None else _text(unit.messages)
+            seed = int.from_bytes(_digest([given, str(sampling.seed), str(draw)])[:4], "big")
+        return replace(unit, fingerprint=_digest(parts).hex()[:32], sampling=sampling, seed=seed)
+
+    def _head(self, kind: str) -> tuple[str, str, str]:
+        return _text(self.model.identity), _text(self.model.engine), _text(kind)
 
     def _spare(self, unit: Unit) -> int:
         """Tokens left in the context window beside the prompt and the answer's whole budget; negative: too long."""
@@ -136,6 +168,24 @@ def _joined(prompt: str, own: Message) -> Message:
     return Message(role="system", content=[{"type": "text", "text": f"{prompt}\n\n"}, *content])
 
 
-def _json(value: object, ordered: bool = True) -> bytes:
+_text = json.JSONEncoder(ensure_ascii=False).encode
+_ordered = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+
+
+def _digest(parts: Sequence[str]) -> bytes:
+    """Hash of a JSON list out of the texts of its items."""
     # A model's own words come back in later stages, and half a surrogate pair among them is no reason to stop.
-    return json.dumps(value, ensure_ascii=False, sort_keys=ordered).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(f"[{', '.join(parts)}]".encode("utf-8", "surrogatepass")).digest()
+
+
+@cache
+def _settings(sampling: Sampling) -> str:
+    return _ordered(asdict(sampling))
+
+
+@cache
+def _that_matters(kind: str, sampling: Sampling) -> Sampling:
+    """The sampling without what cannot move this answer."""
+    if kind != "generate":
+        return Sampling()
+    return replace(sampling, seed=0, top_p=1.0, top_k=0) if sampling.temperature == 0 else sampling

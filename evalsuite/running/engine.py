@@ -1,27 +1,30 @@
 """One model, ready to answer: its renderer, its backend (made at the first call), and the cache in front of it."""
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+import platform
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from time import monotonic
+from typing import Any
 
 from evalsuite.backends.base import backend_class
 from evalsuite.errors import BackendError
 from evalsuite.models import Model, Renderer, renderer
-from evalsuite.models.reasoning import split_reasoning
 from evalsuite.planning import Options, Planner, Stage
 from evalsuite.planning.groups import group, group_size
 from evalsuite.records import Backend, Completion, Progress, Request, Unit
-from evalsuite.store import Responses
+from evalsuite.running.arrivals import Arrivals, Listener
+from evalsuite.running.finished import finished
+from evalsuite.store import Place, Responses
 
-DEFAULT_MARKS = ("<think>", "</think>")
+Answered = Sequence[tuple[Unit, Completion]]
+Tell = Callable[[Mapping[str, Completion]], None]
 
 
 class Engine:
-    """Answers units of one model: from the cache where it can, else from the backend, whole groups at a time.
+    """Answers units of one model: from the cache where it can, else from the backend: whole groups at a time, or one
+    by one as they arrive where it is a server.
 
     The backend is loaded at the first group that the cache cannot answer, so a repeated command loads no weights.
     """
@@ -35,6 +38,13 @@ class Engine:
         self._backend: Backend | None = None
         self._spare: Backend | None = None  # loaded for another model
         self._known_prompts: dict[str, str] = {}
+        self._told: dict[str, int] = {}  # the backend's limits as the store has them
+        self._waited = 0.0  # seconds inside a server's calls
+
+    @property
+    def place(self) -> Place:
+        """What limits and speeds are kept by: this model on this machine."""
+        return Place(self.model.identity, self.model.backend, platform.node())
 
     @cached_property
     def responses(self) -> Responses:
@@ -50,26 +60,66 @@ class Engine:
                 check()
 
     def tell_prompts(self, prompts: Mapping[str, str]) -> None:
-        """Sample id → the user's last words, for answer files that are keyed by id."""
+        """Sample id → the user's last words, for answer files that are keyed by id; those told before are forgotten."""
+        self._known_prompts.clear()
         self._known_prompts.update(prompts)
 
-    def run(self, stage: Stage, progress: Progress | None = None) -> dict[str, Completion]:
-        """Completions of every unit of a stage, by fingerprint.
+    def run(
+        self, stage: Stage, progress: Progress | None = None, listener: Listener | None = None
+    ) -> dict[str, Completion]:
+        """Completions of every unit of a stage, by fingerprint. `listener` hears of them as they come.
 
-        Raises BackendError when more than `max_errors` units failed; finished groups are kept, so that the same
-        command goes on from there.
+        Raises BackendError when more than `max_errors` units failed; finished work is kept, so that the same command
+        goes on from there.
         """
-        done = self.responses.get(stage.units)
+        done = self.responses.get(stage.units) if self.stores else {}
         self.counts["units"] += len(stage.units)
         self.counts["cached"] += len(done)
-        if progress is not None:
-            progress(len(done), len(stage.units), self.model.name)
-        groups = [[stage.units[p] for p in prints if p not in done] for prints in stage.groups]
-        for units, answers in self._answered([units for units in groups if units]):
-            done.update(self._keep(units, answers))
+        if listener is not None:
+            listener.hear(done)
+
+        def tell(more: Mapping[str, Completion]) -> None:
+            done.update(more)
             if progress is not None:
                 progress(len(done), len(stage.units), self.model.name)
+
+        tell({})
+        missing = [[stage.units[p] for p in prints if p not in done] for prints in stage.groups]
+        groups = [units for units in missing if units]
+        if self.stores and not self.model.local:
+            self._serve([unit for units in groups for unit in units], tell, listener)
+            return done
+        for units, answers in self._answered(groups):
+            kept = self._keep(list(zip(units, answers, strict=True)))
+            tell(kept)
+            if listener is not None:
+                listener.hear(kept)
+                # Between groups: beside a local engine, another thread of Python would slow both down.
+                while listener.step():
+                    pass
         return done
+
+    @property
+    def stores(self) -> bool:
+        """Whether answers are cached. A file of answers is its own store: caching it would only copy it."""
+        return self.model.backend != "responses"
+
+    def _serve(self, units: Sequence[Unit], tell: Tell, listener: Listener | None) -> None:
+        """All of a server's units at once, a call for each kind; what arrives is stored, told and scored meanwhile."""
+
+        def keep(answered: Answered) -> dict[str, Completion]:
+            kept = self._keep(answered)
+            tell(kept)
+            return kept
+
+        for kind in dict.fromkeys(unit.kind for unit in units):
+            asked = [unit for unit in units if unit.kind == kind]
+            ask = getattr(self.backend(), kind)
+            started = monotonic()
+            with Arrivals(asked, keep, listener) as arrivals:
+                answers = ask(asked, arrivals.done)
+                self._waited += monotonic() - started
+                arrivals.rest(self._complete(asked, answers))
 
     def _answered(self, groups: Sequence[list[Unit]]) -> Iterator[tuple[list[Unit], list[Completion]]]:
         """Each group with its answers, as many groups at a time as the backend has lanes for (a cluster: else it would
@@ -87,18 +137,22 @@ class Engine:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def _ask(self, units: list[Unit]) -> list[Completion]:
-        answers: list[Completion] = getattr(self.backend(), units[0].kind)(units)
-        return answers
+        return self._complete(units, getattr(self.backend(), units[0].kind)(units))
 
-    def _keep(self, units: list[Unit], answers: list[Completion]) -> dict[str, Completion]:
+    def _complete(self, units: Sequence[Unit], answers: list[Completion]) -> list[Completion]:
         if len(answers) != len(units):
             raise BackendError(f"backend {self.model.backend}: {len(answers)} answers to {len(units)} requests")
-        group = {u.fingerprint: self._finished(u, c) for u, c in zip(units, answers, strict=True)}
-        # A file of answers is its own store: caching it would only copy it.
-        if self.model.backend != "responses":
-            self.responses.put(self.model.name, group)
+        return answers
+
+    def _keep(self, answered: Answered) -> dict[str, Completion]:
+        """Finishes and stores answers, with what the backend has learnt meanwhile, in one transaction."""
+        group = {unit.fingerprint: finished(unit, completion, self.renderer) for unit, completion in answered}
+        if self.stores:
+            limits = dict(self.backend().limits)
+            changed = {name: value for name, value in limits.items() if self._told.get(name) != value}
             # Another process may have answered the same units meanwhile: what is stored is everybody's answer.
-            group.update(self.responses.get(group))
+            group = self.responses.put(self.model.name, group, self.place, changed)
+            self._told = limits
         for completion in group.values():
             self.counts["prompt_tokens"] += completion.prompt_tokens
             self.counts["completion_tokens"] += completion.tokens + completion.reasoning_tokens
@@ -111,58 +165,44 @@ class Engine:
                     )
         return group
 
-    def _finished(self, unit: Unit, completion: Completion) -> Completion:
-        """Splits a thinking model's reasoning off, by the template's own marks; no parser ever reads inside it.
-
-        Log-probabilities and rewards that are no numbers (a broken checkpoint, an overflow) are a failure and no
-        answer: a comparison with nan is false, so choices made out of them would look like real ones.
-        """
-        completion = replace(completion, text=whole(completion.text), reasoning=whole(completion.reasoning))
-        if any(math.isnan(v) for v in (*completion.logprobs, *completion.rewards.values())):
-            return Completion(
-                finish_reason="error", error=f"backend_error: the model gave nan for a {unit.kind} request"
-            )
-        if unit.kind == "loglikelihood" and not completion.text:
-            return replace(completion, text=whole(unit.continuation))  # so that a stored row says what was scored
-        if unit.kind != "generate" or completion.reasoning is not None or completion.error is not None:
-            return completion
-        marks = self.renderer.reasoning_marks if self.renderer is not None else None
-        opened = bool(self.renderer and unit.prompt and self.renderer.opens_reasoning(unit.prompt))
-        if marks is None and completion.text.lstrip().startswith(DEFAULT_MARKS[0]):
-            marks = DEFAULT_MARKS
-        if marks is None or not (opened or marks[0] in completion.text or marks[1] in completion.text):
-            return completion
-        reasoning, text, closed = split_reasoning(completion.text, marks, opened=opened)
-        if reasoning is None:
-            return completion
-        # Tokens are shared out by characters: exact counts would need the ids, which servers do not give.
-        share = len(reasoning) / max(1, len(reasoning) + len(text))
-        tokens = round(completion.tokens * share)
-        return replace(
-            completion,
-            text=text,
-            reasoning=reasoning,
-            reasoning_tokens=tokens,
-            tokens=completion.tokens - tokens,
-            reasoning_closed=closed,
-        )
-
     def backend(self) -> Backend:
         """The backend itself, made at the first call: an inherited one where it can switch to this model."""
         if self._backend is None:
             spare, self._spare = self._spare, None
             if spare is not None:
-                spare.counts.clear()  # they are the other model's
-                spare.limits.clear()
+                spare.counts.update(dict.fromkeys(spare.counts, 0))  # they are the other model's
                 if spare.switch(self.model, self.renderer):
-                    self._backend = spare
-                    return spare
+                    return self._take(spare)
                 spare.close()
             more: tuple[Any, ...] = (self.renderer,) if self.model.local else ()
             more = (self._known_prompts,) if self.model.backend == "responses" else more
-            self._backend = backend_class(self.model.backend)(self.model, *more)
-        assert self._backend is not None
+            return self._take(backend_class(self.model.backend)(self.model, *more))
         return self._backend
+
+    def _take(self, backend: Backend) -> Backend:
+        """The backend, told what this machine has taught earlier runs of this model."""
+        if self.model.local:
+            self._told = self.responses.limits(self.place)
+            backend.limits.update(self._told)
+        self._backend = backend
+        return backend
+
+    def spent(self) -> dict[str, float]:
+        """The work done: units and tokens asked, and what the backend counted."""
+        counted = self._backend.counts if self._backend is not None else {}
+        every: dict[str, float] = {**self.counts, **counted}
+        return {name: int(v) if float(v).is_integer() else round(v, 3) for name, v in every.items()}
+
+    def learn(self) -> None:
+        """Keeps this run's speed for later estimates."""
+        spent = self.spent()
+        tokens = [spent.get(f"{phase}_tokens", 0) for phase in ("prefill", "decode")]
+        if self.stores and not self.model.local:
+            tokens, seconds = [spent["prompt_tokens"], spent["completion_tokens"]], self._waited
+        else:
+            seconds = spent.get("model_s", 0.0)
+        if sum(tokens) and seconds:
+            self.responses.add_speed(self.place, tokens[0], tokens[1], seconds)
 
     def inherit(self, other: "Engine") -> None:
         """Takes over what another engine has loaded, so that a model of the same shape, or an adapter of the same base,
@@ -180,17 +220,6 @@ class Engine:
             self.__dict__.pop("responses").close()
 
 
-@overload
-def whole(text: str) -> str: ...
-@overload
-def whole(text: None) -> None: ...
-def whole(text: str | None) -> str | None:
-    """A text without halves of surrogate pairs, which no file can hold (a server's or a file's cut emoji)."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
 def answer(
     engine: Engine, requests: Sequence[Request], options: Options | None = None, progress: Progress | None = None
 ) -> list[tuple[Completion, ...]]:
@@ -199,7 +228,7 @@ def answer(
     Returns for each request its completions: one, or one for each continuation; none where it does not fit.
     """
     planner = Planner(engine.model, engine.renderer, options or Options())
-    planned = [planner.plan(request) for request in requests]
+    planned = list(planner.plan_all([(request, 0) for request in requests]))
     units = {u.fingerprint: u for p in planned for u in p.units}
     groups = group(list(units.values()), group_size(engine.model))
     done = engine.run(Stage(units, groups, len(requests)), progress)

@@ -1,25 +1,34 @@
-"""Scores → metrics and health. Pure: the same rows give the same figures, whoever stored them."""
+"""Scores → metrics and health, row by row. Pure: the same rows give the same figures, whoever stored them.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+A million rows cost some twenty bytes each for every score (value, weight, sample); texts are not held.
+"""
 
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+from evalsuite.data import Spill
 from evalsuite.planning import Task
 from evalsuite.records import Completion, Health, Metric, Sample, Score, missing
-from evalsuite.scoring.health import health_of
+from evalsuite.scoring.health import HealthCounts
 from evalsuite.statistics import mean_interval
+
+Pair = tuple[Sample, Mapping[str, Score]]
 
 
 @dataclass(frozen=True)
 class Row:
-    """One sample of one task in one repeat: what was asked, answered and scored."""
+    """One sample of one task in one repeat: what was asked, answered and scored. `scores` is None where nothing could
+    be scored, for `reason`: the row is then missing in every metric of its task."""
 
     task: Task
     sample: Sample
     repeat: int
     prompt: str
     completions: Mapping[str, tuple[Completion, ...]]
-    scores: Mapping[str, Score]
+    scores: Mapping[str, Score] | None
+    reason: str = ""
 
     @property
     def generated(self) -> list[Completion]:
@@ -28,45 +37,138 @@ class Row:
         return [c for c in every if c.error is None and c.greedy is None and not c.rewards]
 
 
-def fill_missing(rows: Sequence[tuple[dict[str, Score] | None, str]], primary: str) -> list[dict[str, Score]]:
-    """Scores of every row; a row that could not be scored (None, reason) is missing in every metric of its task."""
-    names = list(dict.fromkeys(n for scores, _ in rows if scores for n in scores)) or [primary]
-    return [scores if scores is not None else {n: missing(reason) for n in names} for scores, reason in rows]
+@dataclass
+class Column:
+    """One score of a task: values and weights of the rows that have one, and how many have none."""
+
+    values: "array[float]" = field(default_factory=lambda: array("d"))
+    weights: "array[float]" = field(default_factory=lambda: array("d"))
+    samples: "array[int]" = field(default_factory=lambda: array("q"))
+    missing: int = 0
+
+    def add(self, sample: int, score: Score) -> None:
+        if score.value is None:
+            self.missing += 1
+        elif score.weight > 0:
+            self.values.append(float(score.value))
+            self.weights.append(score.weight)
+            self.samples.append(sample)
+
+
+class TaskFigures:
+    """The figures of one task, from its rows in the plan's order (all repeats of a sample together)."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.columns: dict[str, Column] = {}
+        self._unscored = 0
+        self._rows = 0
+        self._unread = 0
+        self._samples = 0
+        self._last: str | None = None
+        self._health = HealthCounts()
+        self._kept: Spill[tuple[Sample, Mapping[str, Score] | None, str]] | None = None
+        if hasattr(task.module, "metrics"):
+            self._kept = Spill()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the scores so far, the primary metric's where there is none."""
+        return list(self.columns) or [self.task.primary]
+
+    def add(self, row: Row) -> None:
+        if row.sample.id != self._last:
+            self._last, self._samples = row.sample.id, self._samples + 1
+        self._rows += 1
+        for completion in row.generated:
+            self._health.add(completion)
+        if row.scores is None:
+            self._unscored += 1
+        else:
+            for name, score in row.scores.items():
+                self.columns.setdefault(name, Column()).add(self._samples, score)
+            self._unread += any(score.reason == "unparsable" for score in row.scores.values())
+        if self._kept is not None:
+            self._kept.append((row.sample, row.scores, row.reason))
+
+    def metrics(self) -> list[Metric]:
+        """A metric for every score name (Σ weight·value / Σ weight, clustered by sample), then the task's own.
+
+        The primary metric comes first.
+        """
+        primary = self.task.primary
+        figures = [self._metric(name) for name in sorted(self.names, key=lambda n: n != primary)] if self._rows else []
+        kept = self._kept
+        return figures + self.task.metrics(Pairs(kept, self.names) if kept is not None else ())
+
+    def health(self, shortened: int = 0) -> Health:
+        return self._health.health(self._unread, self._rows, shortened)
+
+    def _metric(self, name: str) -> Metric:
+        import numpy as np
+
+        column = self.columns.get(name, Column())
+        clusters = np.frombuffer(column.samples, dtype=np.int64)
+        n = int(np.count_nonzero(np.diff(clusters))) + 1 if len(clusters) else 0
+        unit = str(self.task.spec.get("unit", {}).get(name, "share"))
+        interval = mean_interval(
+            np.frombuffer(column.values),
+            weights=np.frombuffer(column.weights),
+            clusters=clusters if n < len(clusters) else None,
+            bounded=unit == "share",
+        )
+        return Metric(
+            task=self.task.id,
+            name=name,
+            value=interval.value,
+            low=interval.low,
+            high=interval.high,
+            n=n,
+            missing=column.missing + self._unscored,
+            interval=interval.method,
+            unit=unit,
+            primary=name == self.task.primary,
+            baselines=_baselines(self.task, name),
+        )
+
+
+class Pairs(Sequence[Pair]):
+    """(sample, scores) of every row, read when they are asked for; what a task's `metrics` gets."""
+
+    def __init__(self, rows: Sequence[tuple[Sample, Mapping[str, Score] | None, str]], names: Sequence[str]) -> None:
+        self._rows, self._names = rows, names
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @overload
+    def __getitem__(self, place: int) -> Pair: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Pair]: ...
+    def __getitem__(self, place: int | slice) -> Pair | list[Pair]:
+        if isinstance(place, slice):
+            return [self._pair(row) for row in self._rows[place]]
+        return self._pair(self._rows[place])
+
+    def __iter__(self) -> Iterator[Pair]:
+        return (self._pair(row) for row in self._rows)
+
+    def _pair(self, row: tuple[Sample, Mapping[str, Score] | None, str]) -> Pair:
+        sample, scores, reason = row
+        return sample, filled(scores, reason, self._names)
+
+
+def filled(scores: Mapping[str, Score] | None, reason: str, names: Sequence[str]) -> Mapping[str, Score]:
+    """A row's scores; where it has none, it is missing in all of its task's."""
+    return scores if scores is not None else {name: missing(reason) for name in names}
 
 
 def metrics_of(task: Task, rows: Sequence[Row]) -> list[Metric]:
-    """A metric for every score name (Σ weight·value / Σ weight, clustered by sample), then the task's own.
-
-    The primary metric comes first.
-    """
-    names = list(dict.fromkeys(name for row in rows for name in row.scores))
-    figures = [_metric(task, name, rows) for name in sorted(names, key=lambda n: n != task.primary)]
-    return figures + task.metrics([(row.sample, row.scores) for row in rows])
-
-
-def _metric(task: Task, name: str, rows: Sequence[Row]) -> Metric:
-    scored = [(row.sample.id, row.scores[name]) for row in rows if name in row.scores]
-    valued = [(sample, float(s.value), s.weight) for sample, s in scored if s.value is not None and s.weight > 0]
-    unit = str(task.spec.get("unit", {}).get(name, "share"))
-    interval = mean_interval(
-        [value for _, value, _ in valued],
-        weights=[weight for _, _, weight in valued],
-        clusters=[sample for sample, _, _ in valued],
-        bounded=unit == "share",
-    )
-    return Metric(
-        task=task.id,
-        name=name,
-        value=interval.value,
-        low=interval.low,
-        high=interval.high,
-        n=len({sample for sample, _, _ in valued}),
-        missing=sum(s.value is None for _, s in scored),
-        interval=interval.method,
-        unit=unit,
-        primary=name == task.primary,
-        baselines=_baselines(task, name),
-    )
+    """The metrics of rows that are all there."""
+    figures = TaskFigures(task)
+    for row in rows:
+        figures.add(row)
+    return figures.metrics()
 
 
 def _baselines(task: Task, name: str) -> dict[str, float]:
@@ -75,9 +177,3 @@ def _baselines(task: Task, name: str) -> dict[str, float]:
     if given is None:
         return {}
     return {str(k): float(v) for k, v in given.items()} if isinstance(given, dict) else {"chance": float(given)}
-
-
-def health_of_rows(rows: Sequence[Row], shortened: int = 0) -> Health:
-    generated = [c for row in rows for c in row.generated]
-    unread = sum(any(s.reason == "unparsable" for s in row.scores.values()) for row in rows)
-    return health_of(generated, unread, len(rows), shortened)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.planning import Plan
-from evalsuite.records import Message, Sample
+from evalsuite.planning.samples import last_user
+from evalsuite.records import Sample, Score
 from evalsuite.registry import plugin_folders
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row
@@ -28,9 +29,7 @@ SECRET = re.compile(
 )
 
 
-def run_manifest(
-    engine: Engine, plan: Plan, prompt_hashes: Mapping[str, str], identity: str, started: float
-) -> dict[str, Any]:
+def run_manifest(engine: Engine, plan: Plan, identity: str, started: float) -> dict[str, Any]:
     """The manifest of a finished run. Holds no key and no secret: addresses and names of environment variables only."""
     model, options = plan.model, plan.options
     return {
@@ -43,7 +42,7 @@ def run_manifest(
                 "family": task.ref.entry.family,
                 "summary": task.ref.entry.summary,
                 "data_hash": task.data_hash,
-                "prompt_hash": prompt_hashes[task.id],
+                "prompt_hash": plan.prompt_hashes[task.id],
                 "n": len(task.samples),
                 "primary": task.primary,
                 "lower_is_better": list(task.spec.get("lower_is_better", ())),
@@ -65,7 +64,7 @@ def run_manifest(
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
         "finished": now(),
         "wall_s": round(time.time() - started, 2),
-        "tokens": dict(engine.counts),
+        "tokens": engine.spent(),
         "model_key_env": model.options.key_env if model.backend == "openai" else None,
     }
 
@@ -97,10 +96,11 @@ def _model(engine: Engine) -> dict[str, Any]:
     }
 
 
-def record(row: Row) -> dict[str, Any]:
+def record(row: Row, scores: Mapping[str, Score]) -> dict[str, Any]:
     """One row of `samples.parquet` (columns: see `evalsuite.store.Run.samples`)."""
     every = [c for cs in row.completions.values() for c in cs]
-    first = row.generated[0] if row.generated else None
+    generated = row.generated
+    first = generated[0] if generated else None
     line: dict[str, Any] = {
         "task": row.task.id,
         "family": row.task.ref.entry.family,
@@ -113,29 +113,29 @@ def record(row: Row) -> dict[str, Any]:
         "finish_reason": first.finish_reason if first else None,
         "tokens": sum(c.tokens for c in every),
         "prompt_tokens": sum(c.prompt_tokens for c in every),
-        "target": json.dumps(row.sample.target, ensure_ascii=False),
-        "metadata": json.dumps(dict(row.sample.metadata), ensure_ascii=False),
-        "completions": json.dumps({k: [encode(c) for c in v] for k, v in row.completions.items()}, ensure_ascii=False),
+        "target": _text(row.sample.target),
+        "metadata": _text(dict(row.sample.metadata)),
+        "completions": _text({k: [encode(c) for c in v] for k, v in row.completions.items()}),
     }
-    for name, score in row.scores.items():
-        line[f"score.{name}"] = score.value
-        line[f"reason.{name}"] = score.reason
-        line[f"weight.{name}"] = score.weight
-        line[f"details.{name}"] = json.dumps({"answer": score.answer, **score.details}, ensure_ascii=False)
+    for name, score in scores.items():
+        write_score(line, name, score)
     return line
+
+
+def write_score(line: dict[str, Any], name: str, score: Score) -> None:
+    """A score's four columns."""
+    line[f"score.{name}"] = score.value
+    line[f"reason.{name}"] = score.reason
+    line[f"weight.{name}"] = score.weight
+    line[f"details.{name}"] = _text({"answer": score.answer, **score.details})
+
+
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def question(sample: Sample) -> str:
     """What the user last said: the sample without templates, system prompt and demonstrations."""
     return last_user(sample.messages)
-
-
-def last_user(messages: Sequence[Message]) -> str:
-    """The text of the last user turn; images are left out."""
-    content = next((m["content"] for m in reversed(messages) if m["role"] == "user"), "")
-    if isinstance(content, str):
-        return content
-    return "".join(str(part.get("text", "")) for part in content)
 
 
 def _packages() -> dict[str, str]:

@@ -4,7 +4,8 @@ A score hides its failures: a model cut off at the token limit, looping, or refu
 about what the task measures.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from evalsuite.records import Completion, Health
 from evalsuite.scoring.abstention import refuses
@@ -13,25 +14,59 @@ LOOP_UNIT = 60  # words of the longest loop that is looked for
 LOOP_REPEATS = 3
 
 
-def health_of(completions: Sequence[Completion], unparsable: int, scored: int, shortened: int = 0) -> Health:
-    """Shares over generated completions; `unparsable` of `scored` samples had a verdict that could not be read."""
-    n = len(completions)
-    if n == 0:
-        return Health(n=0, shortened=shortened)
-    thinking = [c for c in completions if c.reasoning is not None]
-    # A file of answers does not say how many tokens they were: unknown is not 0.
-    counted = any(c.tokens or c.reasoning_tokens for c in completions) or not any(c.text for c in completions)
-    return Health(
-        n=n,
-        truncated=sum(c.finish_reason == "length" for c in completions) / n,
-        empty=sum(not c.text.strip() for c in completions) / n,
-        refused=sum(refuses(c.text) for c in completions) / n,
-        repeated=sum(loops(c.text) for c in completions) / n,
-        unparsable=unparsable / scored if scored else None,
-        mean_tokens=sum(c.tokens + c.reasoning_tokens for c in completions) / n if counted else None,
-        shortened=shortened,
-        unclosed_reasoning=sum(not c.reasoning_closed for c in thinking) / len(thinking) if thinking else None,
-    )
+@dataclass
+class HealthCounts:
+    """What `Health` is made of, counted as answers come."""
+
+    n: int = 0
+    truncated: int = 0
+    empty: int = 0
+    refused: int = 0
+    repeated: int = 0
+    tokens: int = 0
+    texts: int = 0
+    thinking: int = 0
+    unclosed: int = 0
+
+    def add(self, completion: Completion) -> None:
+        text = completion.text
+        self.n += 1
+        self.truncated += completion.finish_reason == "length"
+        self.empty += not text.strip()
+        self.texts += bool(text)
+        self.refused += refuses(text)
+        self.repeated += loops(text)
+        self.tokens += completion.tokens + completion.reasoning_tokens
+        if completion.reasoning is not None:
+            self.thinking += 1
+            self.unclosed += not completion.reasoning_closed
+
+    def health(self, unparsable: int, scored: int, shortened: int = 0) -> Health:
+        """Shares of all answers; `unparsable` of `scored` samples had a verdict that could not be read."""
+        n = self.n
+        if n == 0:
+            return Health(n=0, shortened=shortened)
+        # A file of answers does not say how many tokens they were: unknown is not 0.
+        counted = self.tokens > 0 or self.texts == 0
+        return Health(
+            n=n,
+            truncated=self.truncated / n,
+            empty=self.empty / n,
+            refused=self.refused / n,
+            repeated=self.repeated / n,
+            unparsable=unparsable / scored if scored else None,
+            mean_tokens=self.tokens / n if counted else None,
+            shortened=shortened,
+            unclosed_reasoning=self.unclosed / self.thinking if self.thinking else None,
+        )
+
+
+def health_of(completions: Iterable[Completion], unparsable: int, scored: int, shortened: int = 0) -> Health:
+    """Health of generated completions at once."""
+    counts = HealthCounts()
+    for completion in completions:
+        counts.add(completion)
+    return counts.health(unparsable, scored, shortened)
 
 
 def why_unread(completion: Completion) -> str:

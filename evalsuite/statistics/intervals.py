@@ -179,6 +179,9 @@ def arrays(
     keep = np.flatnonzero(w > 0)
     if clusters is None:
         return v[keep], w[keep], np.arange(len(keep)), len(keep)
+    if isinstance(clusters, np.ndarray) and clusters.dtype.kind in "iu":
+        _, ids = np.unique(clusters[keep], return_inverse=True)  # millions of rows without an object for each
+        return v[keep], w[keep], ids, int(ids.max()) + 1 if len(ids) else 0
     numbers: dict[Hashable, int] = {}
     ids = np.array([numbers.setdefault(clusters[i], len(numbers)) for i in keep], dtype=np.int64)
     return v[keep], w[keep], ids, len(numbers)

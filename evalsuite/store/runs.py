@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.errors import InputError, StoreError, unknown
 from evalsuite.records import Health, Metric
+from evalsuite.store.samples import SampleFile
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,15 +40,15 @@ class Run:
     metrics: list[Metric]
     health: dict[str, Health]
 
-    def samples(self) -> "pd.DataFrame":
+    def samples(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """One row per (task, sample, repeat). Columns: task, sample, repeat, family, question, prompt, answer,
         reasoning, finish_reason, tokens, prompt_tokens; JSON text in target, metadata, completions; and for each score
-        name `score.NAME`, `reason.NAME`, `weight.NAME`, `details.NAME` (JSON text)."""
+        name `score.NAME`, `reason.NAME`, `weight.NAME`, `details.NAME` (JSON text). `columns` are those to read."""
         import pandas as pd
 
         path = self.path / "samples.parquet"
         try:
-            return pd.read_parquet(path)
+            return pd.read_parquet(path, columns=None if columns is None else list(columns))
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
             raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the command again") from error
 
@@ -65,14 +66,13 @@ def write_run(
     manifest: Mapping[str, Any],
     metrics: Sequence[Metric],
     health: Mapping[str, Health],
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]] | Callable[[Path], None],
 ) -> Run:
     """Writes a run's folder atomically, replacing one of the same name; other files in it (annotations) are kept.
+    `rows` are those of `samples.parquet`, or what writes that file.
 
     Raises StoreError where the store cannot be written.
     """
-    import pandas as pd
-
     target = free_folder(store, name)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +86,11 @@ def write_run(
                 "health": {task: asdict(h) for task, h in sorted(health.items())},
             }
             write_json(temporary / "metrics.json", figures)
-            pd.DataFrame(list(rows)).to_parquet(temporary / "samples.parquet", index=False)
+            if not callable(rows):
+                file = SampleFile()
+                file.add(rows)
+                rows = file.finish
+            rows(temporary / "samples.parquet")
             with _locked(store / ".runs.lock"):
                 _put_in_place(temporary, target)
                 return read_run(target, name)  # before another writer moves the folder aside

@@ -139,9 +139,9 @@ def test_an_unknown_shape_shows_the_known_ones(tmp_path: Path) -> None:
 
 def test_a_file_scores_nothing(tmp_path: Path) -> None:
     backend = ResponsesBackend.from_file(write(tmp_path / "a.jsonl", [{"prompt": "p", "response": "r"}]))
-    with pytest.raises(BackendError, match="log-likelihoods"):
+    with pytest.raises(BackendError, match="no loglikelihood answers"):
         backend.loglikelihood([])
-    with pytest.raises(BackendError, match="rewards"):
+    with pytest.raises(BackendError, match="no reward answers"):
         backend.reward([])
 
 

@@ -12,6 +12,7 @@ from evalsuite.models import ModelOptions
 from evalsuite.planning import Options
 from evalsuite.records import Completion, Unit
 from evalsuite.running import Engine
+from evalsuite.running.finished import finished
 from evalsuite.scoring.health import health_of, loops
 
 TASK = '''"""Says something short."""
@@ -141,12 +142,10 @@ def test_missing_verdicts_are_none_with_a_reason_and_not_zero(tiny: Path, tmp_pa
 
 def test_unclosed_reasoning_is_no_answer(tiny: Path, tmp_path: Path) -> None:
     """Regression 13 (lighteval#869): think tags with no closing tag give an empty, truncated answer."""
-    engine = Engine.__new__(Engine)
-    engine.renderer = None
     unit = Unit("f", "generate", ())
-    cut = engine._finished(unit, Completion("<think>The answer is 4", finish_reason="length", tokens=5))
+    cut = finished(unit, Completion("<think>The answer is 4", finish_reason="length", tokens=5), None)
     assert (cut.text, cut.reasoning_closed, cut.finish_reason) == ("", False, "length")
-    whole = engine._finished(unit, Completion("<think>2+2</think>\n\nFour.", tokens=6))
+    whole = finished(unit, Completion("<think>2+2</think>\n\nFour.", tokens=6), None)
     assert (whole.text, whole.reasoning) == ("Four.", "2+2")
     health = health_of([cut, whole], 0, 2)
     assert (health.empty, health.truncated, health.unclosed_reasoning) == (0.5, 0.5, 0.5)
