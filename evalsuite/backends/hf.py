@@ -12,12 +12,14 @@ warning says why. Weights are loaded at the first call; budgets come from one ca
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from evalsuite.backends import hf_memory as memory
 from evalsuite.backends.base import BaseBackend
 from evalsuite.backends.hf_attention import use_grouped_attention
+from evalsuite.backends.hf_embed import embeddings_of
 from evalsuite.backends.hf_generate import Budget, speak
-from evalsuite.backends.hf_net import Net, load
+from evalsuite.backends.hf_net import Net, load, switch
 from evalsuite.backends.hf_reward import rewards_of
 from evalsuite.backends.hf_rows import Row
 from evalsuite.backends.hf_score import Pair, score_rows, score_tree
@@ -30,6 +32,8 @@ from evalsuite.records import Capabilities, Completion, Done, Unit
 
 log = logging.getLogger("evalsuite")
 
+Reader = Callable[[Net, Renderer, Sequence[Unit], int, Done], None]
+
 
 class HFBackend(BaseBackend):
     """Answers units with one local checkpoint (`evalsuite.records.Backend`)."""
@@ -39,6 +43,7 @@ class HFBackend(BaseBackend):
         self.capabilities = Capabilities(kinds=model.kinds, input="ids", seeds=True, top_logprobs=True)
         self._renderer = renderer
         self._net: Net | None = None
+        self._learnt = False  # whether the budgets of this model are there
         self._sharing: Sharing | None = None
         self._rows = model.options.number("batch_size", 1 << 30)
 
@@ -48,6 +53,8 @@ class HFBackend(BaseBackend):
         if self._net is None:
             self._net = load(self.model)
             use_grouped_attention(self._net.module)
+        if not self._learnt:
+            self._learnt = True
             self._learn(self._net)
             self._net.reset()
         return self._net
@@ -114,23 +121,43 @@ class HFBackend(BaseBackend):
 
     def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Rewards of each unit's whole conversation (see `hf_reward`)."""
-        self._check("reward")
+        return self._read("reward", rewards_of, units, done)
+
+    def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        """Pooled or per-token embeddings of each unit's text (see `hf_embed`)."""
+        return self._read("embed", embeddings_of, units, done)
+
+    def switch(self, model: Model, renderer: Renderer) -> bool:
+        """Takes an adapter of the same base, or weights of the same shape, into the network that is loaded."""
+        if self._net is not None and not switch(self._net, self.model, model):
+            self.close()
+            return False
+        self.model, self._renderer = model, renderer
+        self.capabilities = replace(self.capabilities, kinds=model.kinds)
+        self._rows = model.options.number("batch_size", 1 << 30)
+        self._learnt = False
+        return True
+
+    def close(self) -> None:
+        """Lets the weights go."""
+        self._net = self._sharing = None
+        self._learnt = False
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _read(self, kind: str, read: Reader, units: Sequence[Unit], done: Done | None) -> list[Completion]:
+        """Requests that read whole texts and write none."""
+        self._check(kind)
         found = _Found(len(units), done)
 
         def work() -> None:
             left = [i for i in range(len(units)) if i not in found.answers]
             budget = self.limits["chunk_tokens"]
             chosen = [units[i] for i in left]
-            rewards_of(self.net, self._renderer, chosen, budget, lambda k, answer: found.tell(left[k], answer))
+            read(self.net, self._renderer, chosen, budget, lambda k, answer: found.tell(left[k], answer))
 
         self._until_it_fits(work, "chunk_tokens")
         return found.complete()
-
-    def close(self) -> None:
-        """Lets the weights go."""
-        self._net = self._sharing = None
-
-    # -- inside -------------------------------------------------------------------------------------------------------
 
     def _check(self, kind: str) -> None:
         if kind not in self.capabilities.kinds:
