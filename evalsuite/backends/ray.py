@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from evalsuite.backends.base import BaseBackend, backend_class
-from evalsuite.backends.ray_cluster import Layout, check_installed, connect, environment, layout
+from evalsuite.backends.ray_cluster import PARALLEL, Layout, check_installed, connect, environment, layout
 from evalsuite.backends.ray_pool import Pool
 from evalsuite.backends.ray_worker import Answered, Setup, Started, Worker, machine
 from evalsuite.errors import BackendError, ModelError
@@ -79,9 +79,7 @@ class RayBackend(BaseBackend):
     def switch(self, model: Any, renderer: Any) -> bool:
         """Gives the workers another model where they are of the same kind and size. Each asks its engine to switch, and
         makes a new one in its place where that cannot."""
-        where = {key: value for key, value in self.model.options.args.items() if key in OWN_ARGS}
-        asked = {key: value for key, value in model.options.args.items() if key in OWN_ARGS}
-        if where != asked or model.options.device != self.model.options.device:
+        if _where(model) != _where(self.model):
             return False
         inner = engine_model(model)
         self.capabilities = backend_class(inner.backend)(inner, renderer).capabilities
@@ -165,6 +163,12 @@ def engine_model(model: Model) -> Model:
         adapter=model.adapter.absolute() if model.adapter is not None else None,
         options=replace(options, template=template, dtype=numeric_type(options), args=args),
     )
+
+
+def _where(model: Model) -> tuple[str, dict[str, str]]:
+    """What decides how many workers there are, and how large each is."""
+    args = {key: value for key, value in model.options.args.items() if key in (*OWN_ARGS, *PARALLEL)}
+    return model.options.device, args
 
 
 def chunks(units: Sequence[Unit], tokens: int | None = None) -> list[list[int]]:

@@ -6,6 +6,7 @@ default where RAY_ADDRESS is set, as inside a Ray job), `ray://HOST:10001` and `
 
 import importlib.util
 import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ STORE_BYTES = 128 << 20
 
 MOST_CPUS = 4
 """Cores of a worker without an accelerator, where nothing else is said: more add little to one small model."""
+
+PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+"""Arguments of vLLM that make one engine span several accelerators of a machine."""
 
 FORWARDED = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "TOKENIZERS_PARALLELISM")
 """Variables of the driver that workers get too, beside all that begin with VLLM_."""
@@ -68,15 +72,15 @@ def connect(options: ModelOptions) -> bool:
 def layout(options: ModelOptions) -> Layout:
     """Workers for the cluster as it is now; `--model-args workers=N cpus=K gpus=K` have their way.
 
-    Without them: one worker for each accelerator (for each tensor_parallel_size x pipeline_parallel_size of them); on a
-    cluster without, one for every four cores. Raises BackendError where not even one fits.
+    Without them: one worker for each accelerator (for as many as the product of `PARALLEL`); on a cluster without, one
+    for every four cores. Raises BackendError where not even one fits.
     """
     import ray
 
     nodes: list[Mapping[str, float]] = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores = [node.get("CPU", 0.0) for node in nodes]
     accelerated = any(node.get("GPU") for node in nodes) and options.device != "cpu"
-    parts = options.number("tensor_parallel_size", 1) * options.number("pipeline_parallel_size", 1)
+    parts = math.prod(options.number(key, 1) for key in PARALLEL)
     gpus = _amount(options, "gpus", parts if accelerated else 0)
     cpus = _amount(options, "cpus", 1 if gpus else max(1, min(MOST_CPUS, *cores, MOST_CPUS)))
     if "workers" in options.args:
