@@ -24,6 +24,7 @@ from evalsuite.models import Model
 from evalsuite.models.files import read_json
 from evalsuite.models.folders import Head, head_of
 from evalsuite.models.model import device_name, numeric_type
+from evalsuite.models.vision import reads_images
 
 AUTO: dict[Head, str] = {
     "causal": "AutoModelForCausalLM",
@@ -161,6 +162,8 @@ def _auto(model: Model, head: Head) -> Any:
     config = read_json(_folder(model) / "config.json")
     architecture = str(next(iter(config.get("architectures") or [""])))
     own = config.get("auto_map") or {} if model.options.trust_remote_code else {}
+    if head == "causal" and reads_images(_folder(model)):
+        return transformers.AutoModelForImageTextToText
     if architecture.endswith("EncoderModel") and hasattr(transformers, architecture):  # the half of an encoder-decoder
         return getattr(transformers, architecture)
     return transformers.AutoModel if AUTO[head] not in own and "AutoModel" in own else getattr(transformers, AUTO[head])
