@@ -52,6 +52,7 @@ class HFBackend(BaseBackend):
         """The loaded network. Raises ModelError where the weights cannot be used."""
         if self._net is None:
             self._net = load(self.model)
+            self.count("loads", 1)
             use_grouped_attention(self._net.module)
         if not self._learnt:
             self._learnt = True
