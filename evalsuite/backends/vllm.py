@@ -17,13 +17,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from evalsuite.backends import vllm_generate, vllm_score
+from evalsuite.backends import vllm_generate, vllm_pool, vllm_score
 from evalsuite.backends.base import BaseBackend
 from evalsuite.backends.vllm_engine import Job, check_installed, drive, start, stop, tokens_prompt
+from evalsuite.backends.vllm_pool import Pooling
 from evalsuite.backends.vllm_score import Ask, Pair, Row
-from evalsuite.backends.vllm_settings import read_settings
-from evalsuite.errors import BackendError
+from evalsuite.backends.vllm_settings import Scoring, read_settings
+from evalsuite.backends.vllm_switch import check_adapter, lora_rank, lora_request, reload, same_weights, swappable
+from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
+from evalsuite.models.embedders import Recipe, read_recipe
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
 
@@ -37,12 +40,15 @@ class VLLMBackend(BaseBackend):
     def __init__(self, model: Model, renderer: Renderer) -> None:
         super().__init__(model)
         check_installed()
-        self._settings = read_settings(model.options.args, model.context_window)
         self._engines: list[Any] = []
-        self._runner = ""
+        self._work = ""  # what they were started for
+        self._rank = 0  # of the adapters that they have room for
         self._adopt(model, renderer)
 
     def _adopt(self, model: Model, renderer: Renderer) -> None:
+        if model.adapter is not None:
+            check_adapter(model, model.adapter)
+        self._settings = read_settings(model.options.args, model.context_window)
         self.model = model
         self._renderer = renderer
         self.capabilities = Capabilities(kinds=model.kinds, input="ids", seeds=True, top_logprobs=True)
@@ -52,10 +58,10 @@ class VLLMBackend(BaseBackend):
     def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Text for each unit. vLLM batches rows of any sampling together and keeps each row's seed its own."""
         self._check("generate")
+        engines = self._ready("generate")
         found: list[Completion | None] = [None] * len(units)
         prompts = [self._prompt(unit) for unit in units]
         fits = [i for i, ids in enumerate(prompts) if self._fits(i, len(ids) + 1, found, done)]
-        engines = self._ready("generate")
         vocabulary = int(engines[0].model_config.get_vocab_size())
         jobs = [
             Job(
@@ -80,6 +86,8 @@ class VLLMBackend(BaseBackend):
     def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Log-probability (nats) of each token of each unit's continuation, and whether all were the argmax."""
         self._check("loglikelihood")
+        self._ready("generate")
+        scoring = self._scoring()
         found: list[Completion | None] = [None] * len(units)
         pairs = [self._pair(unit) for unit in units]
         fits = [i for i, pair in enumerate(pairs) if self._fits(i, sum(map(len, pair)), found, done)]
@@ -94,7 +102,7 @@ class VLLMBackend(BaseBackend):
                 if done is not None:
                     done(place, answer)
 
-        plans = vllm_score.choose(scored, self._block(), self._settings.scoring)
+        plans = vllm_score.choose(scored, self._block(), scoring)
         names = {"forced": "forced", "cached": "prompt_cached", "prompt": "prompt_logprobs"}
         for plan in plans:
             self.count(names[plan], 1)
@@ -106,6 +114,37 @@ class VLLMBackend(BaseBackend):
             self._ask(vllm_score.asks(scored, ["prompt"] * len(scored), again), scored, rows, complete)
         return _complete(found)
 
+    def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        """Rewards of each unit's whole conversation: {"reward": x}, or one number for each label of the head."""
+        self._check("reward")
+
+        def answer(unit: Unit, output: Any) -> Completion:
+            values = [float(value) for value in output.outputs.data.tolist()]
+            return Completion(prompt_tokens=len(output.prompt_token_ids), rewards=vllm_pool.rewards(self.model, values))
+
+        return self._pooled(units, Pooling("classify"), answer, done)
+
+    def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
+        """One vector for each unit's text."""
+        self._check("embed")
+        assert self.model.path is not None
+        recipe = read_recipe(self.model.path) or Recipe()
+
+        def answer(unit: Unit, output: Any) -> Completion:
+            vector = vllm_pool.vector(output.outputs.data.tolist(), recipe)
+            return Completion(prompt_tokens=len(output.prompt_token_ids), embedding=(vector,))
+
+        return self._pooled(units, vllm_pool.embedding_of(self.model, recipe), answer, done)
+
+    def switch(self, model: Model, renderer: Renderer) -> bool:
+        """Another adapter of the same base, or other weights of the same shape, in the engines that run already."""
+        if self._engines and not swappable(self.model, model, self._rank):
+            return False
+        if self._engines and not same_weights(self.model, model) and not reload(self._engines, model):
+            self.close()  # its weights may be half the one, half the other
+        self._adopt(model, renderer)
+        return True
+
     def close(self) -> None:
         """Ends the engines' processes."""
         engines, self._engines = self._engines, []
@@ -113,13 +152,15 @@ class VLLMBackend(BaseBackend):
 
     # -- engines ------------------------------------------------------------------------------------------------------
 
-    def _ready(self, runner: str, **more: Any) -> list[Any]:
-        """Engines of a kind, started at the first need. Raises ModelError where vLLM cannot run the model."""
-        if self._runner != runner:
+    def _ready(self, work: str, arguments: Callable[[], dict[str, Any]] = dict) -> list[Any]:
+        """Engines for "generate" or a task of pooling, started at the first need. Raises ModelError where vLLM cannot
+        run the model."""
+        if self._work != work:
             self.close()
         if not self._engines:
-            self._engines = start(self.model, self._settings, runner, **more)
-            self._runner = runner
+            runner = "generate" if work == "generate" else "pooling"
+            self._engines = start(self.model, self._settings, runner, **arguments())
+            self._work, self._rank = work, lora_rank(self.model, self._settings)
         return self._engines
 
     @contextmanager
@@ -144,21 +185,45 @@ class VLLMBackend(BaseBackend):
         self.count("forwarded_tokens", prefill + decode)
         self.count("calls", 1)
 
+    def _scoring(self) -> Scoring:
+        """The plan that was asked for. With adapters vLLM's head takes one row of each request, so that asking for
+        prompt_logprobs ends the engine: continuations are forced then."""
+        if self._rank and self._settings.scoring in ("cached", "prompt"):
+            raise InputError(
+                f"--model-args scoring={self._settings.scoring}: vLLM gives no prompt_logprobs where adapters are "
+                "loaded; give scoring=forced"
+            )
+        return "forced" if self._rank else self._settings.scoring
+
     def _block(self) -> int | None:
         """Tokens of a block of the prefix cache; None where it is off."""
-        cache = self._ready("generate")[0].llm_engine.vllm_config.cache_config
+        cache = self._engines[0].llm_engine.vllm_config.cache_config
         return int(cache.block_size) if cache.enable_prefix_caching else None
 
     def _lora(self) -> Any:
-        """vLLM's name of the adapter, None without one. An adapter is known by its content, not by its path."""
-        if self.model.adapter is None:
-            return None
-        from vllm.lora.request import LoRARequest
-
-        number = 1 + int(self.model.fingerprint[:7], 16)
-        return LoRARequest(self.model.fingerprint, number, str(self.model.adapter))
+        return lora_request(self.model)
 
     # -- units --------------------------------------------------------------------------------------------------------
+
+    def _pooled(
+        self, units: Sequence[Unit], pooling: Pooling, answer: Callable[[Unit, Any], Completion], done: Done | None
+    ) -> list[Completion]:
+        found: list[Completion | None] = [None] * len(units)
+        engines = self._ready(pooling.task, pooling.arguments)
+        prompts = [unit.prompt_ids or self._renderer.conversation_ids(unit.messages) for unit in units]
+        fits = [i for i, ids in enumerate(prompts) if self._fits(i, len(ids), found, done)]
+        jobs = [Job(tokens_prompt(prompts[i]), None, self._lora()) for i in fits]
+
+        def finish(number: int, output: Any) -> None:
+            place = fits[number]
+            found[place] = complete = answer(units[place], output)
+            self._count(output)
+            if done is not None:
+                done(place, complete)
+
+        with self._timed():
+            vllm_pool.pool(engines, jobs, pooling.task, finish)
+        return _complete(found)
 
     def _check(self, kind: str) -> None:
         if kind not in self.capabilities.kinds:
@@ -179,7 +244,7 @@ class VLLMBackend(BaseBackend):
 
     def _fits(self, place: int, tokens: int, found: list[Completion | None], done: Done | None) -> bool:
         """Whether an engine's window holds so many tokens; a unit that it cannot hold is answered with an error."""
-        window = int(self._ready("generate")[0].model_config.max_model_len)
+        window = int(self._engines[0].model_config.max_model_len)
         if tokens <= window:
             return True
         told = f"too_long: {tokens} tokens, and vLLM's window is {window} (--model-args max_model_len)"
@@ -212,7 +277,7 @@ class VLLMBackend(BaseBackend):
 
         jobs = [Job(tokens_prompt(ask.ids), vllm_score.scoring_params(ask), self._lora()) for ask in asks]
         with self._timed():
-            drive(self._ready("generate"), jobs, finish)
+            drive(self._engines, jobs, finish)
         return sorted(again)
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.backends.vllm_settings import Settings
+from evalsuite.backends.vllm_switch import lora_rank
 from evalsuite.errors import BackendError, InputError, MissingExtra, ModelError
 from evalsuite.models import Model
 from evalsuite.models.model import GPU_FILES, numeric_type
@@ -33,8 +34,6 @@ CPU_CACHE_BYTES = 1 << 30
 CPU_BLOCK = 32
 """On a CPU: keys and values in 1 GiB unless VLLM_CPU_KVCACHE_SPACE (GiB) or kv_cache_memory_bytes says otherwise, in
 blocks of 32 tokens (vLLM's own default of 128 finds few shared prefixes)."""
-
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 
 
 @dataclass(frozen=True)
@@ -172,14 +171,6 @@ def tokens_prompt(ids: Sequence[int]) -> dict[str, Any]:
     return {"prompt_token_ids": list(ids)}
 
 
-def adapter_rank(adapter: Path) -> int:
-    """The largest rank of a PEFT adapter's matrices."""
-    from evalsuite.models.files import read_json
-
-    settings = read_json(adapter / "adapter_config.json")
-    return max(int(settings.get("r", 8)), *(int(r) for r in (settings.get("rank_pattern") or {"": 0}).values()))
-
-
 def _defaults(model: Model, settings: Settings, cpu: bool) -> dict[str, Any]:
     given: dict[str, Any] = {
         "dtype": numeric_type(model.options),
@@ -194,12 +185,9 @@ def _defaults(model: Model, settings: Settings, cpu: bool) -> dict[str, Any]:
         given |= {"enforce_eager": True, "block_size": CPU_BLOCK}
         if not os.environ.get("VLLM_CPU_KVCACHE_SPACE"):
             given["kv_cache_memory_bytes"] = CPU_CACHE_BYTES
-    rank = max(settings.lora, adapter_rank(model.adapter) if model.adapter is not None else 0)
-    if rank:
-        fit = next((r for r in LORA_RANKS if r >= rank), None)
-        if fit is None:
-            raise ModelError(f"{model.address}: an adapter of rank {rank}; vLLM takes at most {LORA_RANKS[-1]}")
-        given |= {"enable_lora": True, "max_lora_rank": fit}
+    most = lora_rank(model, settings)
+    if most:
+        given |= {"enable_lora": True, "max_lora_rank": most}
     return given
 
 
