@@ -21,6 +21,10 @@ NEUTRAL_ARGS = frozenset(
     {
         *("batch_size", "batch_tokens", "group", "concurrency", "max_retries", "timeout"),
         *("base", "device_map", "offload_folder"),  # hf: where weights lie (an adapter's fingerprint covers its base)
+        *("scoring", "enforce_eager", "gpu_memory_utilization", "kv_cache_memory_bytes", "block_size"),  # vllm
+        *("max_num_seqs", "max_num_batched_tokens", "enable_prefix_caching", "enable_chunked_prefill"),
+        *("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "distributed_executor_backend"),
+        *("lora", "load_format", "cpu_offload_gb", "disable_custom_all_reduce"),
         *("engine", "workers", "cpus", "gpus", "address", "chunk"),  # ray: where it runs (a unit names its engine)
         *("adaptive", "embed_batch", "max_calls", "max_tokens_total", "max_cost", "price_in", "price_out"),  # openai
     }
