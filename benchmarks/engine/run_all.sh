@@ -6,7 +6,7 @@ set -uo pipefail
 cd "$(dirname "$0")/../.."
 python=${PYTHON:-.venv/bin/python}
 missed=()
-for name in scoring generation samples parity oom overhead memory ray_scaling stub_server server gpu; do
+for name in scoring generation samples parity oom overhead memory ray_scaling server gpu; do
   script=benchmarks/engine/$name.py
   [ -f "$script" ] || { echo "== $name: not here"; continue; }
   echo "== $name"
