@@ -15,6 +15,12 @@ from evalsuite.store.responses import decode, encode
 floats = st.floats(allow_nan=False, allow_infinity=False)
 
 
+def rows_of_floats(width: int) -> st.SearchStrategy[tuple[tuple[float, ...], ...]]:
+    """Rows of an embedding, of a network's precision or of Python's."""
+    values = st.floats(width=32, allow_nan=False) | floats
+    return st.lists(st.tuples(*[values] * width), max_size=3).map(tuple)
+
+
 @given(
     st.builds(
         Completion,
@@ -25,10 +31,18 @@ floats = st.floats(allow_nan=False, allow_infinity=False)
         rewards=st.dictionaries(st.text(max_size=5), floats, max_size=3),
         top_logprobs=st.lists(st.dictionaries(st.text(max_size=3), floats, max_size=3), max_size=2).map(tuple),
         reasoning=st.none() | st.text(),
+        embedding=st.integers(1, 4).flatmap(rows_of_floats),
     )
 )
 def test_completions_survive_exactly(completion: Completion) -> None:
     assert decode(encode(completion)) == completion
+
+
+def test_an_embedding_takes_little_room() -> None:
+    import struct
+
+    row = struct.unpack("<384f", struct.pack("<384f", *(1 / (i + 3) for i in range(384))))
+    assert len(encode(Completion(embedding=(row,)))) < 384 * 4 * 4 / 3 + 60
 
 
 def test_a_group_is_stored_and_failed_answers_are_not(tmp_path: Path) -> None:
