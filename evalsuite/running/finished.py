@@ -20,7 +20,8 @@ def finished(unit: Unit, completion: Completion, renderer: Renderer | None) -> C
     text, reasoning = whole(completion.text), whole(completion.reasoning)
     if text is not completion.text or reasoning is not completion.reasoning:
         completion = replace(completion, text=text, reasoning=reasoning)
-    if any(math.isnan(v) for v in (*completion.logprobs, *completion.rewards.values())):
+    numbers = (*completion.logprobs, *completion.rewards.values(), *map(sum, completion.embedding))
+    if any(map(math.isnan, numbers)):
         return Completion(finish_reason="error", error=f"backend_error: the model gave nan for a {unit.kind} request")
     if unit.kind == "loglikelihood" and not completion.text:
         return replace(completion, text=whole(unit.continuation))  # so that a stored row says what was scored
