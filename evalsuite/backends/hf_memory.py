@@ -44,7 +44,8 @@ def calibrate(net: Net) -> Calibration:
         before = torch.cuda.memory_allocated()
     output = forward(net, **given, use_cache=net.caches)
     layers = getattr(getattr(output, "past_key_values", None), "layers", ())
-    held = sum(t.numel() * t.element_size() for layer in layers for t in (layer.keys, layer.values) if t is not None)
+    kept = [getattr(layer, name, None) for layer in layers for name in ("keys", "values")]
+    held = sum(tensor.numel() * tensor.element_size() for tensor in kept if tensor is not None)
     if cuda:
         work = torch.cuda.max_memory_allocated() - before - held
         free = int(torch.cuda.mem_get_info()[0])

@@ -15,7 +15,9 @@ class Slots:
 
     def __init__(self, count: int, capacity: int) -> None:
         from transformers import Cache
+        from transformers.cache_utils import CacheLayerMixin
 
+        CacheLayerMixin.register(_Layer)  # several architectures ask whether a layer is one of attention
         self.count = count
         self.capacity = capacity
         self.lengths: list[int] = []
