@@ -19,6 +19,7 @@ from typing import Any
 
 from evalsuite.backends import vllm_generate, vllm_pool, vllm_score
 from evalsuite.backends.base import BaseBackend
+from evalsuite.backends.hf_embed import fitted
 from evalsuite.backends.vllm_engine import Job, check_installed, drive, start, stop, tokens_prompt
 from evalsuite.backends.vllm_pool import Pooling
 from evalsuite.backends.vllm_score import Ask, Pair, Row
@@ -26,7 +27,6 @@ from evalsuite.backends.vllm_settings import Scoring, read_settings
 from evalsuite.backends.vllm_switch import check_adapter, lora_rank, lora_request, reload, same_weights, swappable
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
-from evalsuite.models.embedders import Recipe, read_recipe
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
 
@@ -67,7 +67,7 @@ class VLLMBackend(BaseBackend):
             Job(
                 self._given(units[i], prompts[i]),
                 vllm_generate.sampling_params(units[i], self._renderer, vocabulary),
-                self._lora(),
+                lora_request(self.model),
             )
             for i in fits
         ]
@@ -118,23 +118,21 @@ class VLLMBackend(BaseBackend):
         """Rewards of each unit's whole conversation: {"reward": x}, or one number for each label of the head."""
         self._check("reward")
 
-        def answer(unit: Unit, output: Any) -> Completion:
-            values = [float(value) for value in output.outputs.data.tolist()]
-            return Completion(prompt_tokens=len(output.prompt_token_ids), rewards=vllm_pool.rewards(self.model, values))
+        def answer(output: Any) -> dict[str, Any]:
+            return {"rewards": vllm_pool.rewards(self.model, [float(value) for value in output.outputs.data.tolist()])}
 
-        return self._pooled(units, Pooling("classify"), answer, done)
+        return self._pooled(units, vllm_pool.reward_pooling(self.model), answer, done)
 
     def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
-        """One vector for each unit's text."""
+        """One vector for each unit's text, or one for each of its tokens. A text beyond the window is cut at its end
+        (`finish_reason="length"`)."""
         self._check("embed")
-        assert self.model.path is not None
-        recipe = read_recipe(self.model.path) or Recipe()
+        pooling = vllm_pool.embedding_pooling(self.model)
 
-        def answer(unit: Unit, output: Any) -> Completion:
-            vector = vllm_pool.vector(output.outputs.data.tolist(), recipe)
-            return Completion(prompt_tokens=len(output.prompt_token_ids), embedding=(vector,))
+        def answer(output: Any) -> dict[str, Any]:
+            return {"embedding": vllm_pool.embedding(pooling, output.outputs.data)}
 
-        return self._pooled(units, vllm_pool.embedding_of(self.model, recipe), answer, done)
+        return self._pooled(units, pooling, answer, done)
 
     def switch(self, model: Model, renderer: Renderer) -> bool:
         """Another adapter of the same base, or other weights of the same shape, in the engines that run already."""
@@ -200,23 +198,24 @@ class VLLMBackend(BaseBackend):
         cache = self._engines[0].llm_engine.vllm_config.cache_config
         return int(cache.block_size) if cache.enable_prefix_caching else None
 
-    def _lora(self) -> Any:
-        return lora_request(self.model)
-
     # -- units --------------------------------------------------------------------------------------------------------
 
     def _pooled(
-        self, units: Sequence[Unit], pooling: Pooling, answer: Callable[[Unit, Any], Completion], done: Done | None
+        self, units: Sequence[Unit], pooling: Pooling, answer: Callable[[Any], dict[str, Any]], done: Done | None
     ) -> list[Completion]:
         found: list[Completion | None] = [None] * len(units)
         engines = self._ready(pooling.task, pooling.arguments)
-        prompts = [unit.prompt_ids or self._renderer.conversation_ids(unit.messages) for unit in units]
-        fits = [i for i, ids in enumerate(prompts) if self._fits(i, len(ids), found, done)]
-        jobs = [Job(tokens_prompt(prompts[i]), None, self._lora()) for i in fits]
+        whole = [unit.prompt_ids or self._renderer.conversation_ids(unit.messages) for unit in units]
+        window = int(engines[0].model_config.max_model_len)
+        cut = [fitted(ids, window, self._renderer) if unit.kind == "embed" else ids
+               for unit, ids in zip(units, whole, strict=True)]  # fmt: skip
+        fits = [i for i, ids in enumerate(cut) if self._fits(i, len(ids), found, done)]
+        jobs = [Job(tokens_prompt(cut[i]), None, lora_request(self.model)) for i in fits]
 
         def finish(number: int, output: Any) -> None:
             place = fits[number]
-            found[place] = complete = answer(units[place], output)
+            reason = "length" if len(cut[place]) < len(whole[place]) else "stop"
+            found[place] = complete = Completion(prompt_tokens=len(cut[place]), finish_reason=reason, **answer(output))
             self._count(output)
             if done is not None:
                 done(place, complete)
@@ -275,7 +274,7 @@ class VLLMBackend(BaseBackend):
                 rows[pair][token] = told[1][scored[pair][1][token]]
                 complete(pair)
 
-        jobs = [Job(tokens_prompt(ask.ids), vllm_score.scoring_params(ask), self._lora()) for ask in asks]
+        jobs = [Job(tokens_prompt(ask.ids), vllm_score.scoring_params(ask), lora_request(self.model)) for ask in asks]
         with self._timed():
             drive(self._engines, jobs, finish)
         return sorted(again)

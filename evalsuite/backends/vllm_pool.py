@@ -1,22 +1,25 @@
 """Rewards and embeddings with vLLM: a classifier's raw numbers and pooled hidden states, by the pooling runner.
 
-Rewards are the head's logits, without the sigmoid or softmax that vLLM would put on them. Embeddings are pooled by
-vLLM where it knows the pooling (first, last or mean token), and normalised where the folder's recipe says so.
+Rewards are the head's logits, without the sigmoid or softmax that vLLM would put on them. Embeddings follow the same
+rules and `--model-args` as those of the `hf` backend (`hf_embed`): vLLM pools where it knows how (first, last or mean
+token), and gives every token's hidden state where it does not. Its last layer is the only one that can be had.
 """
 
-import math
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from evalsuite.backends.hf_embed import SHORT, SWITCH
+from evalsuite.backends.hf_embed import pool as pool_states
 from evalsuite.backends.vllm_engine import Job, translated
-from evalsuite.errors import BackendError
+from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import Model
-from evalsuite.models.embedders import Recipe
+from evalsuite.models.embedders import POOLINGS, Recipe, read_recipe
 from evalsuite.models.files import read_json
+from evalsuite.models.folders import head_of
 
-POOLINGS = {"cls": "CLS", "lasttoken": "LAST", "mean": "MEAN"}
+NATIVE = {"cls": "CLS", "lasttoken": "LAST", "mean": "MEAN"}
 """sentence-transformers' names → vLLM's."""
 
 CHUNK = 256
@@ -25,10 +28,13 @@ CHUNK = 256
 
 @dataclass(frozen=True)
 class Pooling:
-    """How an engine is to pool: vLLM's task, and its way over the sequence (None: the architecture's own)."""
+    """How an engine is to pool: vLLM's task, and its way over the sequence (None: the architecture's own); what is done
+    here with what it gives: `names` are poolings of token states, joined end to end."""
 
     task: str
     sequence: str | None = None
+    names: tuple[str, ...] = ()
+    normalize: bool = False
 
     def arguments(self) -> dict[str, Any]:
         """What `vllm_engine.start` gives to vllm.LLM."""
@@ -40,18 +46,38 @@ class Pooling:
         return {"convert": self.task.rpartition("_")[2], "pooler_config": PoolerConfig(**given)}
 
 
-def embedding_of(model: Model, recipe: Recipe) -> Pooling:
-    """The pooling of an embedding recipe. Raises BackendError (one line) for one that vLLM does not have."""
-    strange = [name for name in recipe.pooling if name not in POOLINGS]
-    if strange or len(recipe.pooling) != 1:
-        known = ", ".join(POOLINGS)
-        raise BackendError(
-            f"{model.address}: vLLM pools by one of {known}, not by {'+'.join(recipe.pooling)}; use --backend hf"
-        )
+def reward_pooling(model: Model) -> Pooling:
+    """For a classifier's logits. Raises BackendError for rewards that only the hf backend reads."""
+    assert model.path is not None
+    head = head_of(model.path, model.options.trust_remote_code, model.adapter)
+    if head != "classifier":
+        what = "steps" if head == "process" else "a question to a language model"
+        raise BackendError(f"{model.address}: rewards by {what} are answered by --backend hf; vllm has classifiers'")
+    return Pooling("classify")
+
+
+def embedding_pooling(model: Model) -> Pooling:
+    """For the folder's own recipe, changed by `--model-args`. Raises BackendError for what vLLM does not give."""
+    assert model.path is not None
+    args, recipe = model.options.args, read_recipe(model.path) or Recipe()
+    names, normalize = recipe.pooling, any(step.kind == "normalize" for step in recipe.steps)
     dense = [step.folder.name for step in recipe.steps if step.kind == "dense"]
-    if dense:
+    if "pooling" in args:
+        names = (SHORT.get(args["pooling"], args["pooling"]),)
+        if names[0] not in (*POOLINGS, "tokens"):
+            raise ModelError(f"--model-args pooling={names[0]}: known are {', '.join((*POOLINGS, 'tokens'))}")
+        normalize = normalize and names != ("tokens",)
+    if "normalize" in args:
+        if args["normalize"] not in SWITCH:
+            raise ModelError(f"--model-args normalize={args['normalize']}: true or false is wanted")
+        normalize = SWITCH[args["normalize"]]
+    if args.get("layer", "-1") != "-1":
+        raise BackendError(f"--model-args layer={args['layer']}: vLLM gives the last layer only; use --backend hf")
+    if dense and names != ("tokens",):
         raise BackendError(f"{model.address}: vLLM leaves out its dense layer {dense[0]}; use --backend hf")
-    return Pooling("embed", POOLINGS[recipe.pooling[0]])
+    if len(names) == 1 and names[0] in NATIVE:
+        return Pooling("embed", NATIVE[names[0]], (), normalize)
+    return Pooling("token_embed", None, names, normalize)
 
 
 def pool(engines: Sequence[Any], jobs: Sequence[Job], task: str, finish: Callable[[int, Any], None]) -> None:
@@ -94,18 +120,26 @@ def pool(engines: Sequence[Any], jobs: Sequence[Job], task: str, finish: Callabl
 
 
 def rewards(model: Model, values: Sequence[float]) -> dict[str, float]:
-    """A head's numbers by name: "reward" for one, its labels for several."""
+    """A head's numbers by name: "reward" for one, its labels for several (`--model-args reward=LABEL` for one more)."""
     if len(values) == 1:
         return {"reward": values[0]}
     assert model.path is not None
     labels = read_json(model.path / "config.json").get("id2label") or {}
-    return {str(labels.get(str(i), f"LABEL_{i}")): value for i, value in enumerate(values)}
+    found = {str(labels.get(str(i), f"LABEL_{i}")): value for i, value in enumerate(values)}
+    chosen = model.options.args.get("reward")
+    if chosen is not None and chosen not in found:
+        raise ModelError(f"--model-args reward={chosen}: {model.address} has the labels {', '.join(found)}")
+    return found if chosen is None else {**found, "reward": found[chosen]}
 
 
-def vector(values: Sequence[float], recipe: Recipe) -> tuple[float, ...]:
-    """A pooled vector after the recipe's steps."""
-    found = tuple(float(value) for value in values)
-    if any(step.kind == "normalize" for step in recipe.steps):
-        length = math.hypot(*found) or 1.0
-        found = tuple(value / length for value in found)
-    return found
+def embedding(pooling: Pooling, data: Any) -> tuple[tuple[float, ...], ...]:
+    """The rows of an embedding out of what vLLM gave: a vector, or (tokens, width)."""
+    import torch
+
+    rows = data.float().reshape(-1, data.shape[-1])
+    if pooling.names and pooling.names != ("tokens",):
+        mask = torch.ones((1, len(rows)), dtype=torch.long)
+        rows = torch.cat([pool_states(rows[None], mask, name) for name in pooling.names], dim=-1)
+    if pooling.normalize:
+        rows = torch.nn.functional.normalize(rows, p=2, dim=-1)
+    return tuple(tuple(row) for row in rows.tolist())

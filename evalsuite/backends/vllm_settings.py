@@ -45,7 +45,7 @@ ENGINE_ARGS: Mapping[str, type] = {
 }
 OUR_WORDS = {"batch_size": "max_num_seqs", "batch_tokens": "max_num_batched_tokens"}
 OWN_ARGS = ("scoring", "lora", "data_parallel_size")
-SHARED_ARGS = frozenset({"pooling", "normalize", "prompt", "image_urls"})
+SHARED_ARGS = frozenset({"pooling", "normalize", "layer", "prompt", "reward", "image_urls"})
 """Keys that the renderer, the embeddings and the images read, whatever the engine."""
 
 TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
