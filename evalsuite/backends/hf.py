@@ -13,6 +13,7 @@ warning says why. Weights are loaded at the first call; budgets come from one ca
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from evalsuite.backends import hf_memory as memory
 from evalsuite.backends.base import BaseBackend
@@ -25,6 +26,8 @@ from evalsuite.backends.hf_rows import Row
 from evalsuite.backends.hf_score import Pair, score_rows, score_tree
 from evalsuite.backends.hf_sharing import Sharing, sharing_of
 from evalsuite.backends.hf_static import speak_in_batches
+from evalsuite.backends.hf_vision import generate_images, loglikelihood_images
+from evalsuite.data.images import has_images
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
 from evalsuite.planning.groups import drawing
@@ -32,6 +35,7 @@ from evalsuite.records import Capabilities, Completion, Done, Unit
 
 log = logging.getLogger("evalsuite")
 
+Way = Literal["shared", "plain", "images"]
 Reader = Callable[[Net, Renderer, Sequence[Unit], int, Done], None]
 
 
@@ -80,20 +84,24 @@ class HFBackend(BaseBackend):
         self._check("generate")
         prompts = [self._prompt(unit) for unit in units]
         found = _Found(len(units), done)
+        sizes = [len(prompt) + _limit(unit) for prompt, unit in zip(prompts, units, strict=True)]
         for settings in dict.fromkeys(drawing(unit.sampling) for unit in units):
-            places = [i for i, unit in enumerate(units) if drawing(unit.sampling) == settings]
-            fits = {i: self.sharing.holds(len(prompts[i]) + _limit(units[i])) for i in places}
-            for shared in (True, False):
+            alike = [i for i, unit in enumerate(units) if drawing(unit.sampling) == settings]
+            for way, places in self._ways(units, sizes, alike):
 
-                def work(shared: bool = shared, fits: Mapping[int, bool] = fits) -> None:
-                    rows = [Row(i, units[i], prompts[i]) for i in fits if fits[i] == shared and i not in found.answers]
-                    if rows and shared:
+                def speak_left(way: Way = way, places: Sequence[int] = places) -> None:
+                    left = found.left(places)
+                    rows = [Row(i, units[i], prompts[i]) for i in left]
+                    if way == "shared" and rows:
                         speak(self.net, self._renderer, rows, self._budget(), found.tell)
-                    elif rows:
+                    elif way == "plain":
                         tokens = self.limits["slot_tokens"]
                         speak_in_batches(self.net, self._renderer, rows, tokens, self._rows, found.tell)
+                    elif rows:
+                        seen, tell = [units[i] for i in left], found.telling(left)
+                        generate_images(self.net, self._renderer, seen, tell, self.limits["slot_tokens"])
 
-                self._until_it_fits(work, "slot_tokens")
+                self._until_it_fits(speak_left, "slot_tokens")
         return found.complete()
 
     def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
@@ -101,23 +109,22 @@ class HFBackend(BaseBackend):
         self._check("loglikelihood")
         pairs = [self._pair(unit) for unit in units]
         found = _Found(len(units), done)
-        fits = [self.sharing.holds(len(context) + len(wanted)) for context, wanted in pairs]
+        sizes = [len(context) + len(wanted) for context, wanted in pairs]
+        for way, places in self._ways(units, sizes, range(len(units))):
 
-        def tree() -> None:
-            left = [i for i, fit in enumerate(fits) if fit and i not in found.answers]
-            if left:
-                chosen = [pairs[i] for i in left]
-                budget = self._budget()
-                score_tree(self.net, chosen, budget.chunk, budget.read, lambda k, answer: found.tell(left[k], answer))
+            def score_left(way: Way = way, places: Sequence[int] = places) -> None:
+                left, budget = found.left(places), self._budget()
+                if way == "shared" and left:
+                    chosen = [pairs[i] for i in left]
+                    score_tree(self.net, chosen, budget.chunk, budget.read, found.telling(left))
+                elif way == "plain":
+                    for batch in self._batches({i: sizes[i] for i in left}, min(budget.chunk, budget.read)):
+                        score_rows(self.net, pairs, batch, found.tell)
+                elif left:
+                    seen, tell = [units[i] for i in left], found.telling(left)
+                    loglikelihood_images(self.net, self._renderer, seen, tell, budget.chunk)
 
-        def rows() -> None:
-            left = {i: sum(map(len, pairs[i])) for i, fit in enumerate(fits) if not fit and i not in found.answers}
-            budget = min(self.limits["chunk_tokens"], self._budget().read)
-            for batch in self._batches(left, budget):
-                score_rows(self.net, pairs, batch, found.tell)
-
-        self._until_it_fits(tree, "chunk_tokens")
-        self._until_it_fits(rows, "chunk_tokens")
+            self._until_it_fits(score_left, "chunk_tokens")
         return found.complete()
 
     def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
@@ -151,14 +158,23 @@ class HFBackend(BaseBackend):
         self._check(kind)
         found = _Found(len(units), done)
 
-        def work() -> None:
-            left = [i for i in range(len(units)) if i not in found.answers]
-            budget = self.limits["chunk_tokens"]
+        def read_left() -> None:
+            left = found.left(range(len(units)))
             chosen = [units[i] for i in left]
-            read(self.net, self._renderer, chosen, budget, lambda k, answer: found.tell(left[k], answer))
+            read(self.net, self._renderer, chosen, self.limits["chunk_tokens"], found.telling(left))
 
-        self._until_it_fits(work, "chunk_tokens")
+        self._until_it_fits(read_left, "chunk_tokens")
         return found.complete()
+
+    def _ways(
+        self, units: Sequence[Unit], sizes: Sequence[int], places: Sequence[int]
+    ) -> Iterator[tuple[Way, list[int]]]:
+        """Places by how they are computed: over shared prefixes, plainly, or with images."""
+        ways: dict[Way, list[int]] = {"shared": [], "plain": [], "images": []}
+        for i in places:
+            plain: Way = "shared" if self.sharing.holds(sizes[i]) else "plain"
+            ways["images" if has_images(units[i].messages) else plain].append(i)
+        yield from ((way, chosen) for way, chosen in ways.items() if chosen)
 
     def _check(self, kind: str) -> None:
         if kind not in self.capabilities.kinds:
@@ -240,6 +256,14 @@ class _Found:
         self.answers[place] = answer
         if self._done is not None:
             self._done(place, answer)
+
+    def left(self, places: Sequence[int]) -> list[int]:
+        """Those of some places that have no answer yet."""
+        return [place for place in places if place not in self.answers]
+
+    def telling(self, places: Sequence[int]) -> Done:
+        """How to tell the answers to some of the units, counted among those."""
+        return lambda k, answer: self.tell(places[k], answer)
 
     def complete(self) -> list[Completion]:
         if len(self.answers) != self.count:
