@@ -69,10 +69,13 @@ def image_parts(messages: Sequence[Message]) -> Iterator[Part]:
             yield from (part for part in message["content"] if is_image(part))
 
 
-def settled(messages: Sequence[Message], where: str = "", urls: bool | None = None) -> tuple[Message, ...]:
+def settled(
+    messages: Sequence[Message], where: str = "", urls: bool | None = None, folder: Path | None = None
+) -> tuple[Message, ...]:
     """Messages whose image parts have the one settled form; what is settled already, and text, stays as it is.
 
-    `where` is said in front of an error ("task t, sample 3"); `urls` allows http(s), None leaves URLs for later.
+    `where` is said in front of an error ("task t, sample 3"); `urls` allows http(s), None leaves URLs for later;
+    relative paths begin in `folder`.
     Raises InputError (one line) for what is no image, too large, or cut off.
     """
     if not has_images(messages):
@@ -82,12 +85,25 @@ def settled(messages: Sequence[Message], where: str = "", urls: bool | None = No
         content = message["content"]
         if not isinstance(content, str):
             spots = [f"{where}{', ' if where else ''}messages[{number}].content[{i}]" for i in range(len(content))]
-            content = [_settled_part(p, s, urls) if is_image(p) else p for p, s in zip(content, spots, strict=True)]
+            pairs = zip(content, spots, strict=True)
+            content = [_settled_part(p, s, urls, folder) if is_image(p) else p for p, s in pairs]
         made.append(Message(role=message["role"], content=content))
     return tuple(made)
 
 
-def _settled_part(part: Part, where: str, urls: bool | None) -> Part:
+def located(row: Any, folder: Path) -> Any:
+    """A row of a data file, in which image parts with relative paths begin in the file's folder. Changed in place."""
+    for value in row.values() if isinstance(row, dict) else row if isinstance(row, list) else ():
+        if isinstance(value, dict | list):
+            located(value, folder)
+    if isinstance(row, dict) and row.get("type") in TYPES:
+        for key in ("image", "path"):
+            if isinstance(row.get(key), str) and not row[key].startswith("data:") and not _is_url(row[key]):
+                row[key] = str(folder / Path(row[key]).expanduser())
+    return row
+
+
+def _settled_part(part: Part, where: str, urls: bool | None, folder: Path | None) -> Part:
     given = _given(part, where)
     if "sha256" in part and isinstance(given, str):
         return part
@@ -97,7 +113,7 @@ def _settled_part(part: Part, where: str, urls: bool | None) -> Part:
                 return part
             given = _downloaded(given, where, urls)
         else:
-            path = str(Path(given).expanduser().absolute())
+            path = str(((folder or Path()) / Path(given).expanduser()).absolute())
             return {"type": "image", "image": path, "sha256": _checked_file(path, where)}
     data = _bytes(given, where)
     image = _image(data, where)
@@ -156,9 +172,11 @@ def image_hashes(messages: Sequence[Message]) -> list[str]:
     return [image_hash(part) for part in image_parts(messages)]
 
 
-def keyed(messages: Sequence[Message]) -> list[dict[str, Any]]:
+def keyed(messages: Sequence[Message]) -> list[Any]:
     """Messages as JSON values that say what an image is, not where it lies: what a fingerprint is taken of.
     A URL that nobody may fetch stands for itself."""
+    if not has_images(messages):
+        return list(messages)
     made = []
     for message in messages:
         content: Any = message["content"]

@@ -9,6 +9,7 @@ from typing import Any
 
 from evalsuite.data.files import iter_rows, read_rows
 from evalsuite.data.hub import fetch
+from evalsuite.data.images import located
 from evalsuite.errors import InputError
 
 
@@ -32,8 +33,14 @@ class Setup:
     public: str | None = None  # the folder's name in a collection of public data ($EVALSUITE_DATA/<public>)
 
     def own(self, name: str = "sample.jsonl") -> list[dict[str, Any]]:
-        """Rows of the items that ship with the task."""
-        return read_rows(self.folder / name)
+        """Rows of the items that ship with the task; paths of images in messages begin in the task's folder."""
+        return [located(row, self.folder) for row in read_rows(self.folder / name)]
+
+    @property
+    def home(self) -> Path:
+        """Where relative paths in a task's own image parts begin: the folder of `--data`, or the task's."""
+        given = Path(self.data).expanduser() if self.data and not self.data.startswith("hf:") else self.folder
+        return given if given.is_dir() else given.parent
 
     def file(self, *names: str) -> Path:
         """The data file: `--data` (a file, a folder with one of `names`, or `hf:…`), else in EVALSUITE_DATA."""
@@ -58,11 +65,12 @@ class Setup:
         raise InputError(f"task {self.task}: none of {', '.join(map(str, candidates))} exists; give --data TASK=PATH")
 
     def rows(self, *names: str) -> list[dict[str, Any]]:
-        return read_rows(self.file(*names))
+        return list(self.each(*names))
 
     def each(self, *names: str) -> Iterator[dict[str, Any]]:
         """The same rows one at a time, for data that should not lie in memory."""
-        return iter_rows(self.file(*names))
+        file = self.file(*names)
+        return (located(row, file.parent) for row in iter_rows(file))
 
     def rng(self, sample_id: str) -> random.Random:
         """A generator seeded by task seed and sample id, so that shuffles do not depend on the run's order."""

@@ -78,6 +78,10 @@ class Renderer:
             return head + turns[-1][1]
         return self._apply(turns, prompt=True)
 
+    def shown(self, messages: Sequence[Message], raw: bool = False) -> str:
+        """The prompt's text for people to read; see `evalsuite.models.vision` for images."""
+        return self.render(messages, raw)
+
     def opens_reasoning(self, prompt: str) -> bool:
         """Whether a rendered prompt ends inside a thought, so that the answer's text begins there."""
         if self.reasoning_marks is None:

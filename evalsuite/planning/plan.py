@@ -17,6 +17,7 @@ from itertools import accumulate
 from typing import Any
 
 from evalsuite.data import ListHash, canonical
+from evalsuite.data.images import keyed
 from evalsuite.errors import InputError, TaskError
 from evalsuite.models import Model, Renderer
 from evalsuite.planning.groups import group, group_size
@@ -209,8 +210,10 @@ def _add(window: Window, wanted: Sequence[tuple[Slot, Request]], progress: Progr
 
 
 def _plain(request: Request) -> dict[str, Any]:
-    """The request's fields as JSON values, as `dataclasses.asdict` gives them but without copying."""
-    return {**{name: getattr(request, name) for name in _REQUEST}, "sampling": _sampling(request.sampling)}
+    """The request's fields as JSON values, as `dataclasses.asdict` gives them but without copying; images by hashes."""
+    plain = {name: getattr(request, name) for name in _REQUEST}
+    messages = {"messages": keyed(request.messages), "examples": keyed(request.examples)}
+    return {**plain, **messages, "sampling": _sampling(request.sampling)}
 
 
 _REQUEST = tuple(f.name for f in fields(Request))

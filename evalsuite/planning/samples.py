@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalsuite.data import ListHash, Spill
+from evalsuite.data.images import keyed
 from evalsuite.data.spill import KEEP
 from evalsuite.records import Message, Request, Sample
 
@@ -24,7 +25,7 @@ def sample_text(sample: Sample) -> str:
     return _text(
         {
             "id": sample.id,
-            "messages": sample.messages,
+            "messages": keyed(sample.messages),
             "target": sample.target,
             "metadata": dict(sample.metadata),
         }

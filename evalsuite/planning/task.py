@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from evalsuite.data import ListHash, Setup
+from evalsuite.data.images import has_images, settled
 from evalsuite.errors import EvalsuiteError, InputError, TaskError, unknown
 from evalsuite.planning.options import Options
 from evalsuite.planning.samples import SampleList, sample_text
@@ -75,7 +76,18 @@ class Task:
             if not isinstance(request, Request) or not request.messages:
                 found = "a request without messages" if isinstance(request, Request) else type(request).__name__
                 raise TaskError(f"task {self.id}, sample {sample.id}: {name} returned {found}, not a Request")
-        return made
+        return [self._with_images(sample, request) for request in made]
+
+    def _with_images(self, sample: Sample, request: Request) -> Request:
+        """The request with its images read and checked (`data.images`)."""
+        if not has_images(request.messages) and not has_images(request.examples):
+            return request
+        where = f"task {self.id}, sample {sample.id}, {request.key}"
+        home = self.setup.home
+        messages = settled(request.messages, where, folder=home)
+        return replace(
+            request, messages=messages, examples=settled(request.examples, f"{where}, examples", folder=home)
+        )
 
     def score(self, sample: Sample, completions: Completions) -> dict[str, Score]:
         """Scores by metric name; plain numbers and booleans become scores of weight 1.
@@ -205,7 +217,7 @@ def bind(ref: TaskRef, kinds: frozenset[Kind], options: Options) -> Task:
         if not hasattr(module, name):
             raise TaskError(f"{entry.folder / 'task.py'}: a task needs a function {name}(...)")
     try:
-        samples = _select(ref.id, _call(module.load, setup), options, options.limit_of(stem))
+        samples = _select(setup, _call(module.load, setup), options, options.limit_of(stem))
     except EvalsuiteError:
         raise
     except Exception as error:
@@ -215,10 +227,10 @@ def bind(ref: TaskRef, kinds: frozenset[Kind], options: Options) -> Task:
     return Task(ref, setup, module, samples)
 
 
-def _select(task: str, loaded: Iterable[Any], options: Options, limit: int | None) -> SampleList:
+def _select(setup: Setup, loaded: Iterable[Any], options: Options, limit: int | None) -> SampleList:
     """The samples that are wanted, each checked; they move to a temporary file where they are many."""
     wanted, passed = frozenset(options.samples), []
-    samples = SampleList()
+    task, samples = setup.task, SampleList()
     stop = None if limit is None or wanted else min(limit, sys.maxsize)
     for number, sample in enumerate(itertools.islice(loaded, stop), start=1):
         if not isinstance(sample, Sample) or not isinstance(sample.id, str):
@@ -227,6 +239,9 @@ def _select(task: str, loaded: Iterable[Any], options: Options, limit: int | Non
         if wanted and sample.id not in wanted:
             passed.append(sample.id)
             continue
+        if has_images(sample.messages):
+            where = f"task {setup.task}, sample {sample.id}"
+            sample = replace(sample, messages=settled(sample.messages, where, folder=setup.home))
         try:
             samples.append(sample)
         except (TypeError, ValueError, RecursionError) as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 
+from evalsuite.data.images import has_images, image_hashes, keyed, settled, urls_allowed
 from evalsuite.models import Model, Renderer
 from evalsuite.planning.options import Options
 from evalsuite.records import Message, Request, Sampling, Unit, system
@@ -28,10 +29,12 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A conversation as the model reads it; `text` is None where that is made elsewhere (servers, rewards)."""
+    """A conversation as the model reads it; `text` is None where that is made elsewhere (servers, rewards). `shown` is
+    the same for people: images by their hashes."""
 
     messages: tuple[Message, ...]
     text: str | None
+    shown: str | None
 
 
 class Planner:
@@ -78,10 +81,17 @@ class Planner:
             asked = replace(asked, sampling=replace(asked.sampling, max_tokens=room))
 
     def _draft(self, request: Request, examples: Sequence[Message]) -> Draft:
-        messages = self._messages(request, examples)
+        messages = self._with_images(self._messages(request, examples))
         if self.renderer is None or request.kind in ("reward", "embed"):
-            return Draft(messages, None)
-        return Draft(messages, self.renderer.render(messages, raw=request.raw))
+            return Draft(messages, None, None)
+        text = self.renderer.render(messages, raw=request.raw)
+        return Draft(messages, text, self.renderer.shown(messages, request.raw) if has_images(messages) else text)
+
+    def _with_images(self, messages: tuple[Message, ...]) -> tuple[Message, ...]:
+        """Images that are still URLs are fetched, where the user allows it. A file of answers needs none."""
+        if self.model.backend == "responses" or not has_images(messages):
+            return messages
+        return settled(messages, urls=urls_allowed(self.model.options.args))
 
     def _messages(self, request: Request, examples: Sequence[Message]) -> tuple[Message, ...]:
         """The conversation as it is rendered: system message, demonstrations, then the request's own turns.
@@ -108,11 +118,11 @@ class Planner:
                 if draft.text is None
                 else self.renderer.tokens.encode(draft.text)
             )
-        unit = Unit("", request.kind, draft.messages, draft.text, ids, sampling=request.sampling)
+        unit = Unit("", request.kind, draft.messages, draft.shown, ids, sampling=request.sampling)
         return [self._identified(unit, request.repeat)]
 
     def _pair(self, request: Request, draft: Draft, continuation: str) -> Unit:
-        unit = Unit("", "loglikelihood", draft.messages, draft.text, continuation=continuation)
+        unit = Unit("", "loglikelihood", draft.messages, draft.shown, continuation=continuation)
         if self.renderer is not None:
             ids, tail = self.renderer.pair_ids(draft.messages, continuation, raw=request.raw)
             unit = replace(unit, prompt_ids=ids, continuation_ids=tail)
@@ -128,7 +138,9 @@ class Planner:
         file = self.model.backend == "responses"
         drawn = unit.kind == "generate" and (sampling.temperature > 0 or file)
         draw = repeat if drawn else 0
-        source = _text(unit.prompt_ids) if unit.prompt_ids is not None else _ordered(unit.messages)
+        source = _text(unit.prompt_ids) if unit.prompt_ids is not None else _ordered(keyed(unit.messages))
+        if unit.prompt_ids is not None and has_images(unit.messages):
+            source = _text([unit.prompt_ids, image_hashes(unit.messages)])  # ids say where images stand, not which
         tail = _text(unit.continuation_ids or unit.continuation)
         parts = [*self._head(unit.kind), source, tail, _settings(sampling), str(draw)]
         if unit.prompt_ids is None and unit.prompt is not None:
@@ -136,7 +148,7 @@ class Planner:
         seed = draw if file else 0
         if drawn and not file:
             # Checkpoints that are compared draw with the same seeds, so the seed leaves the weights out.
-            given = source if unit.prompt_ids is not None else _text(unit.messages)
+            given = source if unit.prompt_ids is not None else _text(keyed(unit.messages))
             seed = int.from_bytes(_digest([given, str(sampling.seed), str(draw)])[:4], "big")
         return replace(unit, fingerprint=_digest(parts).hex()[:32], sampling=sampling, seed=seed)
 

@@ -8,6 +8,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from evalsuite.data.images import text_with_images
 from evalsuite.planning import Task, Window
 from evalsuite.planning.plan import Slot
 from evalsuite.records import REASONS, Completion, Completions, Sample, Score
@@ -48,7 +49,7 @@ class Scoring:
         first = next((prints for prints in self.window.asked[slot].values() if prints), None)
         unit = self.window.stage.units.get(first[0]) if first else None
         if unit is not None:
-            self._prompts[slot] = unit.prompt or "\n\n".join(str(m["content"]) for m in unit.messages)
+            self._prompts[slot] = unit.prompt or "\n\n".join(text_with_images(m["content"]) for m in unit.messages)
 
     def hear(self, answers: Mapping[str, Completion]) -> None:
         """Takes answers in; samples that have all of theirs become ready to be scored."""
