@@ -27,6 +27,7 @@ NEUTRAL_ARGS = frozenset(
         *("lora", "load_format", "cpu_offload_gb", "disable_custom_all_reduce"),
         *("engine", "workers", "cpus", "gpus", "address", "chunk"),  # ray: where it runs (a unit names its engine)
         *("adaptive", "embed_batch", "max_calls", "max_tokens_total", "max_cost", "price_in", "price_out"),  # openai
+        "image_urls",  # an image counts by its content, wherever it came from
     }
 )
 """Engine arguments that change how fast answers come, not what they are."""

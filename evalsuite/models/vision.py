@@ -134,6 +134,16 @@ class VisionRenderer(Renderer):
         """1 for each id that stands for a part of an image, 0 for text."""
         return list(self.processor.create_mm_token_type_ids([list(ids)])[0])
 
+    def collapsed(self, ids: Sequence[int], messages: Sequence[Message]) -> tuple[int, ...]:
+        """Prompt ids with one mark in each image's place again: engines that have a processor of their own (vLLM)
+        write places out themselves, and take these ids with the images."""
+        mark, left, made = self.tokens.plain(self.mark), tuple(ids), ()
+        for place in self._places_of(messages):
+            spelled = self.tokens.plain(place)
+            at = next(i for i in range(len(left)) if left[i : i + len(spelled)] == spelled)
+            made, left = (*made, *left[:at], *mark), left[at + len(spelled) :]
+        return (*made, *left)
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _turns(self, messages: Sequence[Message]) -> list[tuple[str, Any]]:
@@ -171,18 +181,22 @@ class VisionRenderer(Renderer):
         return super()._apply(turns, prompt)
 
     def _written_out(self, text: str, messages: Sequence[Message]) -> str:
-        key = tuple(image_hashes(messages))
-        pieces = text.split(self.mark)
-        if len(pieces) - 1 != len(key):
+        pieces, held = text.split(self.mark), len(list(image_parts(messages)))
+        if len(pieces) - 1 != held:
             raise InputError(
                 f"the chat template ({self.template_name}) makes room for {len(pieces) - 1} images, and the messages "
-                f"hold {len(key)}; give --template FILE"
+                f"hold {held}; give --template FILE"
             )
+        return "".join(a + b for a, b in zip(pieces, [*self._places_of(messages), ""], strict=True))
+
+    def _places_of(self, messages: Sequence[Message]) -> list[str]:
+        """What stands in each image's place."""
+        key = tuple(image_hashes(messages))
         if key not in self._places:
             if len(self._places) >= REMEMBERED:
                 self._places.pop(next(iter(self._places)))
             self._places[key] = self._found_places(messages, len(key))
-        return "".join(a + b for a, b in zip(pieces, [*self._places[key], ""], strict=True))
+        return self._places[key]
 
     def _found_places(self, messages: Sequence[Message], count: int) -> list[str]:
         out = self._processed([self.mark * count], [messages], return_text_replacement_offsets=True)
