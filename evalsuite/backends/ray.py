@@ -34,7 +34,7 @@ OWN_ARGS = frozenset({"engine", "workers", "cpus", "gpus", "address", "chunk"})
 PARTS = 16
 """Chunks of a call: enough to keep some workers busy to its end, few enough to leave their engines full batches."""
 
-LEAST_TOKENS = {"generate": 16384, "loglikelihood": 8192, "reward": 4096, "embed": 4096}
+LEAST_TOKENS = {"generate": 8192, "loglikelihood": 4096, "reward": 4096, "embed": 4096}
 """Smallest chunk, in tokens to compute; of generation in prompts and longest answers, whose batches want many rows."""
 
 

@@ -15,6 +15,8 @@ from typing import Any
 from evalsuite.errors import BackendError, MissingExtra, ModelError
 from evalsuite.models import ModelOptions
 
+log = logging.getLogger("evalsuite")
+
 STORE_BYTES = 128 << 20
 """Shared memory of a Ray that we start: requests and answers are small, and weights do not travel."""
 
@@ -66,7 +68,20 @@ def connect(options: ModelOptions) -> bool:
         raise BackendError(
             f"--model-args address={address}: no Ray cluster answers ({reason}); start one with: ray start --head"
         ) from error
+    _quieten()
     return True
+
+
+def _quieten() -> None:
+    """Ray writes what its machines report (a process died, memory is short) on stdout, where `--json` has its one
+    object, and has no switch for it; here it goes to the log."""
+    from ray._private import worker
+
+    def tell(data: Mapping[str, Any], *_: Any, **__: Any) -> None:
+        log.info("ray: %s", " ".join(str(line) for line in data.get("lines", ())))
+
+    if hasattr(worker, "print_to_stdstream"):
+        worker.print_to_stdstream = tell
 
 
 def layout(options: ModelOptions) -> Layout:

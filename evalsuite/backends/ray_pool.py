@@ -6,6 +6,7 @@ that measure their machine, what the first one found holds for all: else equal c
 and there.
 """
 
+import logging
 import queue
 import re
 import threading
@@ -20,8 +21,10 @@ from evalsuite.backends.ray_worker import Answered, Setup, Started
 from evalsuite.errors import BackendError, EvalsuiteError
 from evalsuite.records import Kind, Unit
 
+log = logging.getLogger("evalsuite")
+
 TRIES = 3
-"""Workers that may be lost over one chunk, or in a row for each worker of the pool, before the run stops."""
+"""Workers that may be lost over one chunk, or (times the pool's size) fail to start in a row, before a run stops."""
 
 START_S = 900.0
 """Longest wait for a first worker: a cluster that grows on demand may have to start a machine."""
@@ -62,7 +65,7 @@ class Pool:
         self._waiting: deque[Chunk] = deque()
         self._inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._limits: Mapping[str, int] | None = None  # None until a caller or a worker knows them
-        self._losses = 0  # in a row
+        self._stillborn = 0  # workers in a row that ended before they had the model
         self._lively = time.monotonic()  # when a worker last said something
         self.counts = {"loads": 0.0, "retries": 0.0}
         self._thread = threading.Thread(target=self._run, name="ray-pool", daemon=True)
@@ -164,10 +167,10 @@ class Pool:
         elif cause is not None:
             self._lost(slot, chunk, cause)
         elif chunk is not None:
-            self._losses = 0
             _settle(chunk, future.result())
         else:
             slot.started = future.result()
+            self._stillborn = 0
             self.counts["loads"] += slot.started.loaded
             self._limits = slot.started.limits if self._limits is None else self._limits
 
@@ -175,18 +178,21 @@ class Pool:
         """A worker died, or its engine broke: another one takes its place and its chunk."""
         self._end(slot.actor)
         self._slots.remove(slot)
-        self._losses += 1
         reason = _reason(error)
         if chunk is not None and chunk.tries >= TRIES:
             count = len(chunk.units)
             _settle(
                 chunk, BackendError(f"{TRIES} workers were lost over the same {count} requests, the last: {reason}")
             )
-        elif chunk is not None:
+            return
+        log.warning("a worker was lost (%s); another one takes its place", reason)
+        if chunk is not None:
             self.counts["retries"] += 1
             self._waiting.appendleft(chunk)
-        if self._losses >= TRIES * self.size:
-            self._fail(BackendError(f"{self._losses} workers were lost in a row, the last: {reason}"))
+            return
+        self._stillborn += 1
+        if self._stillborn >= TRIES * self.size:
+            self._fail(BackendError(f"{self._stillborn} workers in a row could not be started, the last: {reason}"))
 
     def _check_life(self) -> None:
         computing = any(slot.chunk is not None for slot in self._slots)
@@ -199,7 +205,7 @@ class Pool:
 
     def _fail(self, error: BaseException) -> None:
         """Everything that waits or runs ends with `error`."""
-        self._losses = 0
+        self._stillborn = 0
         running = [slot.chunk for slot in self._slots if slot.chunk is not None]
         for chunk in (*running, *self._waiting):
             if chunk.tries or chunk.answered.set_running_or_notify_cancel():

@@ -82,7 +82,7 @@ class Worker:
         engine.limits.update(limits)
         before = dict(engine.counts)
         completions = getattr(engine, kind)(units)
-        more = {name: value - before.get(name, 0) for name, value in engine.counts.items()}
+        more = {name: value - before.get(name, 0) for name, value in engine.counts.items() if name != "loads"}
         return Answered(completions, more, dict(engine.limits))
 
     def close(self) -> None:
@@ -96,6 +96,7 @@ class Worker:
             return False
         if self._model == model:
             return True
+        self._engine.counts.update(dict.fromkeys(self._engine.counts, 0))  # they are the other model's
         return self._engine.switch(model, renderer(model))
 
 

@@ -66,6 +66,18 @@ def sharded(folder: Path, **args: str) -> RayBackend:
     return RayBackend(model, renderer(model))
 
 
+def build_adapter(folder: Path, base: Path) -> Path:
+    """A LoRA adapter with random weights on a base."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(3)
+    settings = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")
+    get_peft_model(AutoModelForCausalLM.from_pretrained(base), settings).save_pretrained(folder)
+    return folder
+
+
 def both_there(backend: RayBackend) -> set[int]:
     """Process ids of two workers, as soon as there are two: a quick one may have answered all before the other woke."""
     deadline = time.monotonic() + 120
@@ -155,19 +167,37 @@ def test_a_worker_killed_in_mid_run_costs_time_only(two: RayBackend, shapes: tup
 
 
 def test_workers_go_on_with_the_next_checkpoint(two: RayBackend, shapes: tuple[Path, Path]) -> None:
-    """The processes stay; their engines take the weights in place where they can."""
+    """The processes stay, and their engines take weights of the same shape in place: nothing is loaded anew."""
     model = resolve(str(shapes[1]), ModelOptions(args=ARGS), backend="ray")
     units = scored(model)
     first = two.loglikelihood(units)
-    pids = both_there(two)
+    pids, loads, tokens = both_there(two), two.counts["loads"], two.counts["forwarded_tokens"]
     assert two.switch(model, renderer(model))
     second = two.loglikelihood(units)
     assert_close(second, alone(shapes[1]).loglikelihood(units))
     assert second != first
-    assert {w.pid for w in two.workers} == pids
     back = resolve(str(shapes[0]), ModelOptions(args=ARGS), backend="ray")
     assert two.switch(back, renderer(back))
     assert_close(two.loglikelihood(units), first)
+    assert both_there(two) == pids
+    assert two.counts["loads"] == loads
+    assert two.counts["forwarded_tokens"] > tokens
+
+
+def test_workers_take_adapters_of_their_base(two: RayBackend, shapes: tuple[Path, Path], tmp_path: Path) -> None:
+    pytest.importorskip("peft", reason="adapters need the package peft")
+    adapter = build_adapter(tmp_path / "adapter", shapes[0])
+    model = resolve(str(adapter), ModelOptions(args=ARGS), backend="ray")
+    units = scored(model)
+    plain, loads = two.loglikelihood(units), two.counts["loads"]
+    assert two.switch(model, renderer(model))
+    adapted = two.loglikelihood(units)
+    assert_close(adapted, alone(adapter).loglikelihood(units))
+    assert adapted != plain
+    back = resolve(str(shapes[0]), ModelOptions(args=ARGS), backend="ray")
+    assert two.switch(back, renderer(back))
+    assert_close(two.loglikelihood(units), plain)
+    assert two.counts["loads"] == loads
 
 
 def test_another_size_of_workers_is_another_backend(two: RayBackend) -> None:
