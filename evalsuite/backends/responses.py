@@ -3,19 +3,21 @@
 Rows are recognised by their fields (`SHAPES`). An answer is found by the user's turns, white space aside: first by all
 of them, then by the last one alone (few-shot turns and system prompts are no part of a file). Files that hold ids and
 no prompts are matched through `prompts`, which maps sample ids to prompt texts. Several answers to one prompt are its
-repeats, in the file's order. A prompt without an answer gives `Completion(error="no_answer")`.
+repeats, in the file's order: a unit's `seed` is the number of its draw. A prompt without an answer, and a draw beyond
+its answers, give `Completion(error="no_answer")`. Of a large file only sixteen bytes a row are held in memory.
 
 >>> ResponsesBackend(resolve("responses:answers.json")).generate(units)
 >>> [r.text for r in read_responses(Path("answers.json"))]
 """
 
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from evalsuite.backends.base import BaseBackend
+from evalsuite.data import Spill
 from evalsuite.data.files import iter_rows
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model
@@ -51,7 +53,12 @@ class Response:
 
 def read_responses(path: Path) -> list[Response]:
     """All answers of a file. Raises InputError naming the row and the shapes that are recognised."""
-    found: list[Response] = []
+    return list(iter_responses(path))
+
+
+def iter_responses(path: Path) -> Iterator[Response]:
+    """The same, one at a time."""
+    made: list[Response] = []
     for number, row in enumerate(iter_rows(path), start=1):
         made = list(_read(row))
         if not made:
@@ -59,10 +66,9 @@ def read_responses(path: Path) -> list[Response]:
             raise InputError(
                 f"{path}: row {number}: no answer recognised (fields: {fields}); known: {'; '.join(SHAPES)}"
             )
-        found += made
-    if not found:
+        yield from made
+    if not made:
         raise InputError(f"{path}: holds no rows")
-    return found
 
 
 def same(text: str) -> str:
@@ -128,6 +134,39 @@ def _text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+class Index:
+    """Rows by key, sixteen bytes each: a hash of the key and the row's number. `find` gives candidates in the order of
+    the rows; whoever asks compares the keys."""
+
+    def __init__(self) -> None:
+        self._hashes, self._rows = array("q"), array("Q")
+        self._sorted: tuple[Any, Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self._hashes) if self._sorted is None else len(self._sorted[0])
+
+    def add(self, key: Hashable, row: int) -> None:
+        self._hashes.append(hash(key))
+        self._rows.append(row)
+
+    def find(self, key: Hashable) -> list[int]:
+        import numpy as np
+
+        if self._sorted is None:
+            hashes, rows = np.array(self._hashes, np.int64), np.array(self._rows, np.uint64)
+            order = np.argsort(hashes, kind="stable")
+            self._hashes, self._rows = array("q"), array("Q")
+            self._sorted = hashes[order], rows[order]
+        hashes, rows = self._sorted
+        # A Python integer would be converted with the whole array for each search.
+        first = int(np.searchsorted(hashes, np.int64(hash(key))))
+        found = []
+        while first < len(hashes) and hashes[first] == hash(key):
+            found.append(int(rows[first]))
+            first += 1
+        return found
+
+
 class ResponsesBackend(BaseBackend):
     """Answers units from a file (`evalsuite.records.Backend`). `prompts` maps sample ids to prompt texts; it may be
     filled after construction, and `unmatched` counts the prompts without an answer so far."""
@@ -149,65 +188,90 @@ class ResponsesBackend(BaseBackend):
     def _setup(self, path: Path, prompts: Mapping[str, str] | None) -> None:
         self.path = path
         self.unmatched = 0
-        self._prompts: Mapping[str, str] = prompts if prompts is not None else {}
-        self._known = -1
-        self._by_turns: dict[Key, list[Response]] = {}
-        self._by_id: dict[str, list[Response]] = {}
-        self._given: dict[Key, int] = defaultdict(int)
-        self._drawn: dict[str, int] = {}
-        self._rows: list[Response] | None = None
+        self._rows: Spill[Response] | None = None
+        self._by_turns, self._by_id = Index(), Index()
+        self.tell_prompts(prompts if prompts is not None else {})
+
+    def tell_prompts(self, prompts: Mapping[str, str]) -> None:
+        """Sample id → prompt text, for rows that name an id alone; those told before are forgotten."""
+        self._prompts = prompts
+        self._asked: dict[str, list[str]] = {}
+        self._known = 0
 
     def check_ready(self) -> None:
         """Reads the file: raises InputError where it is none of the known shapes."""
-        self._index()
+        self._held()
 
     def generate(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """The file's answer to each unit, in order."""
-        self._index()
+        self._held()
         return [self._answer(unit) for unit in units]
-
-    def lookup(self, sample_id: str, prompt: str = "") -> list[Response]:
-        """The answers to a sample, by its prompt's text or else by its id; empty where there is none."""
-        self._index()
-        return self._by_turns.get((same(prompt),)) or self._by_id.get(sample_id, [])
 
     def _cannot(self, kind: str) -> BackendError:
         return BackendError(f"responses:{self.path}: a file of answers gives no {kind} answers; name a model")
 
     def close(self) -> None:
         self._rows = None
-        self._known = -1
+        self._by_turns, self._by_id = Index(), Index()
 
     def _answer(self, unit: Unit) -> Completion:
         key = turns_of(unit.messages)
-        found = self._by_turns.get(key) or self._by_turns.get(key[-1:], [])
-        if not found:
+        response = self._drawn(key, unit.seed)
+        if response is None:
             self.unmatched += 1
             return Completion(finish_reason="error", error="no_answer")
-        # The same unit always gets the same draw; new units of one prompt take the next one.
-        if unit.fingerprint not in self._drawn:
-            self._drawn[unit.fingerprint] = self._given[key]
-            self._given[key] += 1
-        response = found[self._drawn[unit.fingerprint] % len(found)]
         return Completion(text=response.text, finish_reason=response.finish_reason, reasoning=response.reasoning)
 
-    def _index(self) -> None:
-        """By turns and by id; made anew when more prompts have become known."""
-        if self._known == len(self._prompts):
-            return
-        self._known = len(self._prompts)
+    def _drawn(self, key: Key, draw: int) -> Response | None:
+        """The answer of that number to the turns of a conversation, or else to its last turn alone."""
+        for turns in dict.fromkeys((key, key[-1:])):
+            found = self._rows_of(turns)
+            if found:
+                return self._held()[found[draw]] if draw < len(found) else None
+        return None
+
+    def _rows_of(self, turns: Key) -> list[int]:
+        """Numbers of the rows that answer these turns: those that hold them, and those of an id that asks them."""
+        rows = self._held()
+        held = [r for r in self._by_turns.find(turns) if _turns(rows[r]) == turns]
+        named = [r for name in self._ids(turns) for r in self._by_id.find(name) if rows[r].id == name]
+        return sorted({*held, *named}) if named else held
+
+    def _ids(self, turns: Key) -> list[str]:
+        """Ids of the samples whose prompt is this one turn."""
+        if len(turns) != 1 or not len(self._by_id):
+            return []
+        if self._known != len(self._prompts):
+            self._known, self._asked = len(self._prompts), {}
+            for name, text in self._prompts.items():
+                self._asked.setdefault(same(text), []).append(name)
+        return self._asked.get(turns[0], [])
+
+    def _held(self) -> Spill[Response]:
         if self._rows is None:
-            self._rows = read_responses(self.path)
-        by_turns: dict[Key, list[Response]] = defaultdict(list)
-        by_id: dict[str, list[Response]] = defaultdict(list)
-        for row in self._rows:
-            if row.id is not None:
-                by_id[row.id].append(row)
-            if row.turns and len(row.turns) >= row.turn:
-                by_turns[tuple(same(t) for t in row.turns)].append(row)
-            elif row.id is not None and row.id in self._prompts and row.turn == 1:
-                by_turns[(same(self._prompts[row.id]),)].append(row)
-        self._by_turns, self._by_id = dict(by_turns), dict(by_id)
+            rows: Spill[Response] = Spill(pack=_packed, unpack=_unpacked)
+            for response in iter_responses(self.path):
+                turns = _turns(response)
+                if turns:
+                    self._by_turns.add(turns, len(rows))
+                elif response.id is not None and response.turn == 1:
+                    self._by_id.add(response.id, len(rows))
+                rows.append(response)
+            self._rows = rows
+        return self._rows
+
+
+def _turns(response: Response) -> Key:
+    """The turns that a row answers, ready to compare; none where it names an id alone."""
+    return tuple(same(t) for t in response.turns) if len(response.turns) >= response.turn else ()
+
+
+def _packed(response: Response) -> tuple[Any, ...]:
+    return tuple(getattr(response, name) for name in Response.__slots__)
+
+
+def _unpacked(values: tuple[Any, ...]) -> Response:
+    return Response(*values)
 
 
 def turns_of(messages: Sequence[Message]) -> Key:

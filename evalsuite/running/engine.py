@@ -61,8 +61,10 @@ class Engine:
 
     def tell_prompts(self, prompts: Mapping[str, str]) -> None:
         """Sample id → the user's last words, for answer files that are keyed by id; those told before are forgotten."""
-        self._known_prompts.clear()
-        self._known_prompts.update(prompts)
+        self._known_prompts = dict(prompts)
+        tell = getattr(self._backend, "tell_prompts", None)
+        if tell is not None:
+            tell(self._known_prompts)
 
     def run(
         self, stage: Stage, progress: Progress | None = None, listener: Listener | None = None

@@ -21,8 +21,8 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def ask(*messages: Message, fingerprint: str = "f") -> Unit:
-    return Unit(fingerprint, "generate", messages)
+def ask(*messages: Message, draw: int = 0) -> Unit:
+    return Unit("f", "generate", messages, seed=draw)
 
 
 ROWS: list[dict[str, Any]] = [
@@ -94,10 +94,37 @@ def test_an_empty_answer_is_an_answer(tmp_path: Path) -> None:
 def test_several_answers_are_repeats_in_order(tmp_path: Path) -> None:
     rows = [{"prompt": "p", "response": str(i)} for i in range(3)] + [{"prompt": "q", "output": ["x", "y"]}]
     backend = ResponsesBackend.from_file(write(tmp_path / "a.jsonl", rows))
-    units = [ask(user("p"), fingerprint=f"p{i}") for i in range(3)]
+    units = [ask(user("p"), draw=i) for i in range(3)]
     assert [a.text for a in backend.generate(units)] == ["0", "1", "2"]
     assert [a.text for a in backend.generate(units)] == ["0", "1", "2"]  # the same unit, the same answer
-    assert [a.text for a in backend.generate([ask(user("q"), fingerprint=f"q{i}") for i in range(2)])] == ["x", "y"]
+    assert [a.text for a in backend.generate([ask(user("q"), draw=i) for i in range(2)])] == ["x", "y"]
+
+
+def test_a_draw_beyond_the_answers_has_none(tmp_path: Path) -> None:
+    """They were dealt out again: two of three "independent" repeats were one answer."""
+    rows = [{"prompt": "p", "response": "0"}, {"prompt": "p", "response": "1"}]
+    backend = ResponsesBackend.from_file(write(tmp_path / "a.jsonl", rows))
+    found = backend.generate([ask(user("p"), draw=i) for i in range(3)])
+    assert [(a.text, a.error) for a in found] == [("0", None), ("1", None), ("", "no_answer")]
+
+
+def test_a_large_file_answers_as_a_small_one(tmp_path: Path) -> None:
+    """Past some thousands of rows they lie in a temporary file."""
+    rows = [{"prompt": f"p{i % 15_000}", "response": f"{i}"} for i in range(30_000)]
+    rows += [{"id": f"s{i}", "response": f"by id {i}"} for i in range(10)]
+    backend = ResponsesBackend.from_file(write(tmp_path / "a.jsonl", rows), {"s3": "p3", "s4": "other"})
+    asked = [ask(user("p7")), ask(user("p14999"), draw=1), ask(user("p3"), draw=2), ask(user("other")), ask(user("x"))]
+    found = backend.generate(asked)
+    assert [a.text for a in found] == ["7", "29999", "by id 3", "by id 4", ""]
+    assert backend.unmatched == 1
+
+
+def test_hashes_that_collide_are_told_apart(tmp_path: Path) -> None:
+    rows = [{"prompt": "p", "response": "of p"}, {"prompt": "q", "response": "of q"}]
+    backend = ResponsesBackend.from_file(write(tmp_path / "a.jsonl", rows))
+    backend.check_ready()
+    backend._by_turns.find = lambda key: [0, 1]  # type: ignore[method-assign]
+    assert [a.text for a in backend.generate([ask(user("p")), ask(user("q"))])] == ["of p", "of q"]
 
 
 def test_turns_of_a_dialogue_are_told_apart(tmp_path: Path) -> None:
@@ -122,8 +149,6 @@ def test_ids_may_become_known_later(tmp_path: Path) -> None:
     known["7"] = "p"
     (found,) = backend.generate([ask(user("p"))])
     assert (found.text, found.reasoning, found.finish_reason) == ("seven", "6+1", "length")
-    assert [r.text for r in backend.lookup("7")] == ["seven"]
-    assert backend.lookup("8") == []
 
 
 def test_an_unknown_shape_shows_the_known_ones(tmp_path: Path) -> None:
@@ -169,5 +194,5 @@ def test_public_prompts_are_found(public_data: Callable[[str], Path]) -> None:
 
     backend = ResponsesBackend.from_file(public_data("ifeval/gpt4_responses.jsonl.gz"))
     prompts = [row["prompt"] for row in read_rows(public_data("ifeval/input_data.jsonl"))]
-    answers = backend.generate([ask(user(p), fingerprint=p) for p in prompts])
+    answers = backend.generate([ask(user(p)) for p in prompts])
     assert sum(a.error is None for a in answers) >= 540
