@@ -1,4 +1,4 @@
-"""Rows from JSON Lines, JSON, CSV and Parquet (plain or gzip), and content hashes."""
+"""Rows from JSON Lines, JSON, CSV, Parquet (plain or gzip) and folders that `datasets` saved; content hashes."""
 
 import csv
 import gzip
@@ -13,6 +13,11 @@ from typing import Any
 
 from evalsuite.errors import InputError
 
+AT_ONCE = 256
+"""Rows that are made at one time out of a table: some hold images."""
+
+STATE = "state.json"
+
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """All rows of a file as dictionaries. Raises InputError naming file and line where one is not an object."""
@@ -20,7 +25,10 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def iter_rows(path: Path) -> Iterator[dict[str, Any]]:
-    """The same rows one at a time (JSON Lines and Parquet without holding the file)."""
+    """The same rows one at a time (JSON Lines, Parquet and saved folders without holding the file)."""
+    if path.is_dir():
+        yield from _saved_rows(path)
+        return
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
         yield from _parquet_rows(path)
@@ -66,10 +74,35 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
     try:
-        for batch in pyarrow.parquet.ParquetFile(path).iter_batches():
+        for batch in pyarrow.parquet.ParquetFile(path).iter_batches(AT_ONCE):
             yield from batch.to_pylist()
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a Parquet file ({str(error).splitlines()[0]})") from error
+
+
+def is_saved(path: Path) -> bool:
+    """Whether a folder is what `datasets.Dataset.save_to_disk` writes."""
+    return (path / STATE).is_file()
+
+
+def _saved_rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a saved dataset, read without `datasets`; an image column gives {"bytes": ..., "path": ...}."""
+    import pyarrow
+
+    if not is_saved(folder):
+        parts = sorted(file.parent.name for file in folder.glob(f"*/{STATE}"))
+        hint = f"; give one of its parts: {', '.join(parts)}" if parts else ""
+        raise InputError(f"{folder}: is a folder, and no dataset that was saved with save_to_disk{hint}")
+    state = next(_json_rows(folder / STATE, read_text(folder / STATE)))
+    for entry in state.get("_data_files", ()):
+        file = folder / entry["filename"]
+        try:
+            with pyarrow.memory_map(str(file)) as source, pyarrow.ipc.open_stream(source) as stream:
+                for batch in stream:
+                    for start in range(0, len(batch), AT_ONCE):
+                        yield from batch.slice(start, AT_ONCE).to_pylist()
+        except (pyarrow.ArrowException, OSError) as error:
+            raise InputError(f"{file}: not an Arrow file ({str(error).splitlines()[0]})") from error
 
 
 def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.data.files import iter_rows, read_rows
+from evalsuite.data.files import is_saved, iter_rows, read_rows
 from evalsuite.data.hub import fetch
 from evalsuite.data.images import located
 from evalsuite.errors import InputError
@@ -43,12 +43,13 @@ class Setup:
         return given if given.is_dir() else given.parent
 
     def file(self, *names: str) -> Path:
-        """The data file: `--data` (a file, a folder with one of `names`, or `hf:…`), else in EVALSUITE_DATA."""
+        """The data file: `--data` (a file, a folder with one of `names` or saved by `datasets`, or `hf:…`), else in
+        EVALSUITE_DATA."""
         if self.data and self.data.startswith("hf:"):
             return fetch(self.data)
         if self.data:
             given = Path(self.data).expanduser()
-            if given.is_file():
+            if given.is_file() or is_saved(given):
                 return given
             candidates = [given / name for name in names]
         elif root := os.environ.get("EVALSUITE_DATA"):
