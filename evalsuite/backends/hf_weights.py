@@ -69,6 +69,14 @@ def detach(attached: Attached) -> bool:
     """Takes an adapter off; False where the base has been changed by it."""
     if not attached.clean:
         return False
+    from peft.utils import ModulesToSaveWrapper
+
+    base = attached.peft.get_base_model()
+    # PEFT's own `unload` leaves modules that were trained whole (an output layer, say) in their trained state.
+    for name, part in list(base.named_modules()):
+        if isinstance(part, ModulesToSaveWrapper):
+            above, _, last = name.rpartition(".")
+            setattr(base.get_submodule(above), last, part.original_module)
     attached.peft.base_model.unload()
     return True
 
