@@ -176,8 +176,8 @@ class VLLMBackend(BaseBackend):
     def _count(self, output: Any) -> None:
         cached = int(output.num_cached_tokens or 0)
         prefill = len(output.prompt_token_ids) - cached
-        spoken = sum(len(text.token_ids) for text in getattr(output, "outputs", ()))
-        decode = max(0, spoken - 1)  # the first token comes out of the prompt's own forward
+        # A pooled answer has no tokens, and the first token of a text comes out of the prompt's own forward.
+        decode = len(output.outputs[0].token_ids) - 1 if isinstance(output.outputs, list) else 0
         for name, more in (("prefill_tokens", prefill), ("decode_tokens", decode), ("cached_tokens", cached)):
             self.count(name, more)
         self.count("forwarded_tokens", prefill + decode)

@@ -35,6 +35,9 @@ CPU_BLOCK = 32
 """On a CPU: keys and values in 1 GiB unless VLLM_CPU_KVCACHE_SPACE (GiB) or kv_cache_memory_bytes says otherwise, in
 blocks of 32 tokens (vLLM's own default of 128 finds few shared prefixes)."""
 
+STARTING = (ValueError, RuntimeError, TypeError, OSError, NotImplementedError, AssertionError)
+"""What vLLM raises about a model or an argument that it cannot use."""
+
 
 @dataclass(frozen=True)
 class Job:
@@ -64,6 +67,7 @@ def start(model: Model, settings: Settings, runner: str, **more: Any) -> list[An
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from vllm import LLM
+        from vllm.exceptions import VLLMClientError
         from vllm.platforms import current_platform
 
         cpu = bool(current_platform.is_cpu())
@@ -75,7 +79,7 @@ def start(model: Model, settings: Settings, runner: str, **more: Any) -> list[An
             for place in _places(settings, cpu, str(current_platform.device_control_env_var)):
                 with _environment({"PYTHONWARNINGS": "ignore", **place}):
                     engines.append(LLM(str(model.path), **given))
-        except (ValueError, RuntimeError, TypeError, OSError, NotImplementedError, AssertionError) as error:
+        except (*STARTING, VLLMClientError) as error:
             stop(engines)
             raise ModelError(f"{model.address}: vLLM cannot run it ({_reason(error)})") from error
         except BaseException:
@@ -161,7 +165,9 @@ def translated(error: BaseException) -> BaseException:
     """An engine's failure as one line of ours; anything else as it is."""
     if _dead(error):
         return BackendError("vLLM's engine ended unexpectedly; what it printed above says why (out of memory, often)")
-    if isinstance(error, (ValueError, NotImplementedError)) and not isinstance(error, UnicodeError):
+    from vllm.exceptions import VLLMClientError
+
+    if isinstance(error, (VLLMClientError, ValueError, NotImplementedError)):
         return InputError(f"vLLM refuses a request: {_reason(error)}")
     return error
 
