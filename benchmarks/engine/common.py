@@ -17,6 +17,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -145,6 +146,35 @@ def timed(into: Row, name: str = "calls_s") -> Iterator[None]:
         yield
     finally:
         into[name] = into.get(name, 0.0) + time.perf_counter() - begun
+
+
+@contextmanager
+def gpu_busy(into: Row, job: Mapping[str, Any]) -> Iterator[None]:
+    """On a GPU: the share of a block's time in which a kernel ran there, as the driver counts it (NVML), into
+    `into["gpu_busy"]`; None where it cannot be read."""
+    if not str(job.get("device", "cpu")).startswith("cuda"):
+        yield
+        return
+    import torch
+
+    seen: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.2):
+            try:
+                seen.append(torch.cuda.utilization())
+            except (ImportError, RuntimeError):  # no NVML here
+                return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        into["gpu_busy"] = sum(seen) / len(seen) / 100 if seen else None
 
 
 # -- result files -----------------------------------------------------------------------------------------------------

@@ -114,13 +114,14 @@ def generation(folder: Path, roof: Row, args: common.argparse.Namespace) -> Row:
     ids = [[drawn.randrange(10, 8000) for _ in range(TOKENS_IN)] for _ in range(count)]
     job: Row = {"verb": "generate", "model": str(folder), "dtype": "bfloat16", "device": "cuda", "ids": ids}
     job["max_tokens"] = [TOKENS_OUT] * count
+    large = {**job, "args": {"group": str(2 * ROWS)}}
     config = AutoConfig.from_pretrained(folder)
     cache = 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim * 2  # bytes of a token
     rows = min(ROWS, count)
     step = 2 * common.parameters(folder) + rows * cache * (TOKENS_IN + TOKENS_OUT / 2)
     most = rows * roof["bytes_per_s"] / step
     sides = {
-        "evalsuite": side(common.OURS, job, args),
+        "evalsuite": side(common.OURS, large, args),
         "vllm": peer(common.vllm(args), "vllm", {**job, "enforce_eager": False, "max_num_seqs": ROWS}, args),
         "transformers, static 128": side(common.PLAIN, {**job, "batch": 128}, args),
     }

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from common import Row, timed
+from common import Row, gpu_busy, timed
 
 from evalsuite.backends.base import backend_class
 from evalsuite.models import ModelOptions, renderer, resolve
@@ -29,7 +29,7 @@ def main(job: Row) -> Row:
     planner = Planner(model, renderer(model), Options())
     backend = loaded(model, planner.renderer)
     before = dict(backend.counts)
-    with timed(found):
+    with timed(found), gpu_busy(found, job):
         planned = plan(job, planner)
         units = {unit.fingerprint: unit for asked in planned for unit in asked}
         answers: dict[str, Completion] = {}

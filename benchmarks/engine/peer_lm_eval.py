@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common import Row, threads, timed
+from common import Row, gpu_busy, threads, timed
 
 
 def main(job: Row) -> Row:
@@ -27,7 +27,7 @@ def main(job: Row) -> Row:
         device=job.get("device", "cpu"),
         batch_size=job["batch"],
     )
-    with timed(found):
+    with timed(found), gpu_busy(found, job):
         if job["verb"] == "score":
             flat = [(context, tail) for context, tails in job["requests"] for tail in tails]
             asked = [Instance("loglikelihood", {}, pair, i, ("job", i, 1)) for i, pair in enumerate(flat)]

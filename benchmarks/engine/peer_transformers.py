@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from common import Row, threads, timed
+from common import Row, gpu_busy, threads, timed
 
 
 def main(job: Row) -> Row:
@@ -20,7 +20,7 @@ def main(job: Row) -> Row:
     found: Row = {}
     dtype, device = getattr(torch, job.get("dtype", "float32")), job.get("device", "cpu")
     model = AutoModelForCausalLM.from_pretrained(job["model"], dtype=dtype).eval().to(device)
-    with timed(found), torch.inference_mode():
+    with timed(found), gpu_busy(found, job), torch.inference_mode():
         found["answers"] = score(model, job) if job["verb"] == "score" else generate(model, job)
     return found
 

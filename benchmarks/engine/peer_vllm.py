@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from common import Row, timed
+from common import Row, gpu_busy, timed
 
 
 def main(job: Row) -> Row:
@@ -30,7 +30,7 @@ def main(job: Row) -> Row:
     how = [SamplingParams(temperature=0.0, max_tokens=n, ignore_eos=True, detokenize=False) for n in job["max_tokens"]]
     warm = SamplingParams(temperature=0.0, max_tokens=2, ignore_eos=True, detokenize=False)
     engine.generate([{"prompt_token_ids": [5, 6, 7]}], warm, use_tqdm=False)
-    with timed(found):
+    with timed(found), gpu_busy(found, job):
         said = engine.generate(prompts, how, use_tqdm=False)
     found["answers"] = [list(output.outputs[0].token_ids) for output in said]
     return found
