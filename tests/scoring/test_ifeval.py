@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -199,3 +201,20 @@ def test_deep_json_is_no_json():
     deep = "[" * 100_000 + "]" * 100_000
     assert not check("detectable_format:json_format", {}, "", deep)
     assert check("detectable_format:json_format", {}, "", json.dumps([[]]))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is Linux's")
+def test_a_language_that_memory_does_not_suffice_to_tell_is_no_verdict():
+    code = """
+import resource, langdetect
+from evalsuite.scoring.ifeval.counting import detect_language
+held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (held + (20 << 20), resource.RLIM_INFINITY))
+try:
+    print("found", detect_language("This is a plain English sentence."))
+except MemoryError:
+    resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print("refused, then", detect_language("This is a plain English sentence."))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "refused, then en"

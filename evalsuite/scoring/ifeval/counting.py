@@ -37,11 +37,18 @@ def count_capital_tokens(text: str) -> int:
 
 def detect_language(text: str) -> str | None:
     """langdetect's code of the text's language ("en", "zh-cn"), or None where it finds nothing to judge by (no letters,
-    or capitals only). Seeded: equal texts get equal answers."""
+    or capitals only). Seeded: equal texts get equal answers. Raises MemoryError where the languages' profiles cannot be
+    loaded: that is no verdict on a text."""
     import langdetect
 
     with _LOCK:
         langdetect.DetectorFactory.seed = 0
+        try:
+            langdetect.detector_factory.init_factory()
+        except langdetect.LangDetectException as error:
+            # It hides what happened, and would judge later texts by the languages that it has so far.
+            langdetect.detector_factory._factory = None
+            raise MemoryError("langdetect's language profiles cannot be loaded (is there memory left?)") from error
         try:
             return langdetect.detect(text)
         except langdetect.LangDetectException:
