@@ -1,12 +1,13 @@
 """Scoring against lm-eval's `hf` backend: shared prefixes, measured. Both sides float32, same threads, same text pairs.
 
     benchmarks/engine/peers.sh                                # once: the peers' environments
-    python benchmarks/engine/scoring.py [--quick] [--fresh]   # quick: 8 questions; fresh: measure the peer again
+    python benchmarks/engine/scoring.py [--quick] [--fresh]   # fresh: measure the peer again
 
 1. TruthfulQA, all choices of MC1 and MC2, behind the official few-shot text; 2. five-shot MMLU, answers A to D; each on
 SmolLM2 and on a Llama of 5M parameters made here (random weights, a tokenizer of its own). Prompt texts are read from
 the installed lm-eval. The peer runs at its best batch size of 8, 16 and 32, chosen on 20 questions (quick: 2). Ours
 runs before and after the peer; the mean counts.
+A quick run asks 8 and 16 questions: less is shared, and start-up weighs more.
 
 Printed and written to benchmarks/results/engine_scoring.json: seconds, ratio, start-up, the largest difference per
 token (from lm-eval: of a continuation's sum, over its tokens; from the plain forward: of each token), and tokens
@@ -25,7 +26,8 @@ from common import Row, Side, goal, lm_eval, side, spaced
 QUESTIONS = {"truthfulqa": 60, "mmlu": 100}
 SPEED = {"truthfulqa": 8.0, "mmlu": 4.0}
 WITH_STARTUP, DIFFERENCE, FORWARDED = 1.5, 1e-4, 1.05
-CHOSEN_ON, CHECKED, QUICK = 20, 40, 8
+CHOSEN_ON, CHECKED = 20, 40
+QUICK = {"truthfulqa": 8, "mmlu": 16}
 LETTERS = [" A", " B", " C", " D"]
 
 
@@ -74,7 +76,7 @@ def mmlu(data: Path, python: Path, count: int) -> list[tuple[str, list[str]]]:
     template = shipped(python, "mmlu/default/_default_template_yaml")["doc_to_text"]
     asked = []
     files = sorted((data / "mmlu").glob("*_test.csv"))
-    for file in files[:1] if count <= QUICK else files:
+    for file in files[-1:] if count <= QUICK["mmlu"] else files:
         subject = file.name.removesuffix("_test.csv")
         head = shipped(python, f"mmlu/default/mmlu_{subject}.yaml")["description"]
         with file.with_name(f"{subject}_dev.csv").open(newline="", encoding="utf-8") as lines:
@@ -97,7 +99,7 @@ MAKERS = {"truthfulqa": truthfulqa, "mmlu": mmlu}
 def measure(task: str, model: tuple[str, str], args: common.argparse.Namespace) -> Row:
     """Ours, the peer, ours again; what differs between their answers."""
     name, address = model
-    count = QUICK if args.quick else QUESTIONS[task]
+    count = QUICK[task] if args.quick else QUESTIONS[task]
     per = 2 if task == "truthfulqa" else 1  # requests of a question
     requests = MAKERS[task](args.data, args.lm_eval_python, count)
     print(f"{task} on {name}: {count} questions, {sum(len(t) for _, t in requests)} continuations", flush=True)
