@@ -3,9 +3,10 @@
 Task: through the real path (load → requests → completions → scores → metric), gold answers get full marks, and empty
 answers, another sample's gold and a near miss get less; a task without gold states a law of its metric instead; every
 parser passes its table of ugly replies. Judge: its parser's table and its own recorded replies. Model: one BOS, and
-log-probabilities that do not depend on the batch.
+log-probabilities, rewards and embeddings that do not depend on the batch.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
@@ -207,44 +208,66 @@ def check_judge(name: str) -> Iterator[Finding]:
 
 
 def check_model(address: str, store: Any) -> Iterator[Finding]:
-    """One BOS under the template and without it; log-probabilities alone and in a batch equal to 1e-4."""
+    """One BOS under the template and without it; what the model answers is the same alone and in a batch, to 1e-4."""
     from evalsuite.models import resolve
-    from evalsuite.records import user
+    from evalsuite.records import assistant, user
     from evalsuite.running import Engine
 
     model = resolve(address)
     engine = Engine(model, store)
     try:
-        if engine.renderer is None:
+        made = engine.renderer
+        if made is None:
             engine.check_ready()
             yield Finding(address, "reachable", "pass", model.url or str(model.path))
             return
         conversation = (user("What is the capital of France?"),)
-        for raw in (False, True):
-            ids = engine.renderer.prompt_ids(conversation, raw=raw)
-            shown = f"{len(ids)} ids, begins {list(ids[:4])}, BOS {engine.renderer.bos}"
-            yield Finding(address, f"one BOS, {'raw' if raw else engine.renderer.template_name}", "pass", shown)
-        if "loglikelihood" in model.kinds:
-            gap = batch_gap(engine)
-            yield Finding(address, "batch invariance", "pass" if gap < 1e-4 else "fail", f"largest gap {gap:.1e} nats")
+        for raw in (False, True) if "generate" in model.kinds else ():
+            ids = made.prompt_ids(conversation, raw=raw)
+            shown = f"{len(ids)} ids, begins {list(ids[:4])}, BOS {made.bos}"
+            yield Finding(address, f"one BOS, {'raw' if raw else made.template_name}", "pass", shown)
+        if "generate" not in model.kinds:
+            answered = (*conversation, assistant("Paris.")) if "reward" in model.kinds else conversation
+            ids = made.conversation_ids(answered)
+            shown = " ".join(made.tokens.name(i) for i in (*ids[:3], *ids[-2:]))
+            yield Finding(address, f"text as read, {made.template_name}", "pass", f"{len(ids)} ids: {shown}")
+        for kind in ("loglikelihood", "reward", "embed"):
+            if kind in model.kinds:
+                yield _invariant(address, engine, kind)
     finally:
         engine.close()
 
 
-def batch_gap(engine: Any) -> float:
-    """Largest difference of a log-probability between scoring alone and in one padded batch."""
-    from evalsuite.planning import Options, Planner
-    from evalsuite.records import user
+def _invariant(address: str, engine: Any, kind: Kind) -> Finding:
+    """Figures of one kind, alone and in one padded batch."""
+    together, alone = (_figures(engine, kind, whole) for whole in (True, False))
+    pairs = zip(together, alone, strict=True)
+    gap = max((abs(a - b) for x, y in pairs for a, b in zip(x, y, strict=True)), default=math.inf)
+    # Log-probabilities have a unit of their own; rewards and hidden states are as large as a network makes them.
+    scale = 1.0 if kind == "loglikelihood" else max([1.0, *(abs(value) for row in alone for value in row)])
+    name = "batch invariance" + ("" if kind == "loglikelihood" else f", {kind}")
+    unit = "nats" if kind == "loglikelihood" else f"of figures up to {scale:.3g}, {len(alone[0])} for a text"
+    return Finding(address, name, "pass" if gap < 1e-4 * scale else "fail", f"largest gap {gap:.1e} {unit}")
 
+
+def _figures(engine: Any, kind: Kind, whole: bool) -> list[list[float]]:
+    """What a model answers to four texts of unequal length, asked together (`whole`) or one by one."""
+    from evalsuite.planning import Options, Planner
+    from evalsuite.records import assistant, user
+
+    question = user("The capital of France is")
     texts = (" Paris", " London is the capital of England.", " a", " the city that lies on the Seine, and has for long")
-    request = Request("loglikelihood", (user("The capital of France is"),), continuations=texts, raw=True)
-    units = list(Planner(engine.model, engine.renderer, Options()).plan(request).units)
-    backend = engine.backend()
-    together = backend.loglikelihood(units)
-    alone = [backend.loglikelihood([u])[0] for u in units]
-    return max(
-        abs(a - b) for x, y in zip(together, alone, strict=True) for a, b in zip(x.logprobs, y.logprobs, strict=True)
-    )
+    if kind == "loglikelihood":
+        requests = [Request(kind, (question,), continuations=texts, raw=True)]
+    elif kind == "reward":
+        requests = [Request(kind, (question, assistant(text.strip()))) for text in texts]
+    else:
+        requests = [Request(kind, (user(text.strip()),)) for text in texts]
+    planner = Planner(engine.model, engine.renderer, Options())
+    units = [unit for request in requests for unit in planner.plan(request).units]
+    ask = getattr(engine.backend(), kind)
+    found: list[Completion] = ask(units) if whole else [ask([unit])[0] for unit in units]
+    return [[*c.logprobs, *c.rewards.values(), *(v for row in c.embedding for v in row)] for c in found]
 
 
 def check_all(names: Sequence[str], options: Options, store: Any, limit: int = 200) -> Iterator[Finding]:

@@ -41,7 +41,23 @@ def test_judge_holds(judge: str) -> None:
 def test_model_holds(tiny: Path, tmp_path: Path) -> None:
     findings = list(check.check_model(str(tiny), tmp_path))
     assert {f.status for f in findings} == {"pass"}, findings
-    assert len(findings) == 3
+    assert [f.property for f in findings][2:] == ["batch invariance", "batch invariance, embed"]
+
+
+def test_reward_models_and_embedders_hold(tmp_path: Path) -> None:
+    import torch
+    from checkpoints import build_reward, config, tokenizer
+    from transformers import AutoModel
+
+    tokens = tokenizer("wordpiece", template=None)
+    torch.manual_seed(0)
+    AutoModel.from_config(config("bert", len(tokens))).save_pretrained(tmp_path / "encoder")
+    tokens.save_pretrained(tmp_path / "encoder")
+    for folder in (build_reward(tmp_path / "rm", labels=2), tmp_path / "encoder"):
+        findings = list(check.check_model(str(folder), tmp_path / "store"))
+        assert {f.status for f in findings} == {"pass"}, findings
+        assert len(findings) == 2
+    assert findings[0].detail.endswith("</s>")  # closed, as the tokenizer closes it
 
 
 BROKEN = '''"""A task that is wrong in one way."""
