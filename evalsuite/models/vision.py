@@ -137,7 +137,8 @@ class VisionRenderer(Renderer):
     def collapsed(self, ids: Sequence[int], messages: Sequence[Message]) -> tuple[int, ...]:
         """Prompt ids with one mark in each image's place again: engines that have a processor of their own (vLLM)
         write places out themselves, and take these ids with the images."""
-        mark, left, made = self.tokens.plain(self.mark), tuple(ids), ()
+        mark, left = self.tokens.plain(self.mark), tuple(ids)
+        made: tuple[int, ...] = ()
         for place in self._places_of(messages):
             spelled = self.tokens.plain(place)
             at = next(i for i in range(len(left)) if left[i : i + len(spelled)] == spelled)
@@ -237,7 +238,10 @@ def vision_renderer(model: Model) -> VisionRenderer:
 def load_processor(path: Path, trust_remote_code: bool = False) -> Any:
     """A folder's processor (tokenizer and image processor). Raises ModelError (one line) where there is none."""
     from transformers import AutoProcessor
+    from transformers.utils import logging
 
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # of which library resizes images it speaks at length
     try:
         try:
             made = AutoProcessor.from_pretrained(str(path), trust_remote_code=trust_remote_code)
@@ -248,6 +252,8 @@ def load_processor(path: Path, trust_remote_code: bool = False) -> Any:
     except (OSError, ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise ModelError(f"{path}: its processor cannot be loaded ({first})") from error
+    finally:
+        logging.set_verbosity(before)
     if not hasattr(made, "image_processor") or not hasattr(made, "tokenizer"):
         raise ModelError(f"{path}: its processor reads no images ({type(made).__name__})")
     return made
