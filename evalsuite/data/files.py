@@ -117,7 +117,7 @@ def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
 
 def _object(path: Path, number: int, line: str) -> dict[str, Any]:
     try:
-        row = json.loads(line, parse_constant=_absent)
+        row = _decode(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}:{number}: not JSON ({error.msg} at column {error.colno})") from error
     if not isinstance(row, dict):
@@ -127,6 +127,9 @@ def _object(path: Path, number: int, line: str) -> dict[str, Any]:
 
 def _absent(constant: str) -> None:
     """NaN and Infinity are no JSON; tools that write them mean that the value is not there."""
+
+
+_decode = json.JSONDecoder(parse_constant=_absent).decode
 
 
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:

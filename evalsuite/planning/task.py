@@ -112,10 +112,10 @@ class Task:
             raise TaskError(f"{where} is {score.value!r} of weight {score.weight!r}, not a number") from error
         if not math.isfinite(value or 0.0) or not math.isfinite(weight) or weight < 0:
             raise TaskError(f"{where} is {value} of weight {weight}: both must be finite, no weight below 0")
-        fault = not_json(score.details)
+        fault = not_json(score.details) if score.details else ""
         if fault:
             raise TaskError(f"{where}: its details are no JSON ({fault})")
-        return replace(score, value=value, weight=weight)
+        return Score(value, score.reason, weight, score.answer, score.details)
 
     def metrics(self, rows: Sequence[tuple[Sample, Mapping[str, Score]]]) -> list[Metric]:
         """Corpus figures of the task's own, beside the weighted means that every score gets."""

@@ -127,9 +127,11 @@ def write_score(line: dict[str, Any], name: str, score: Score) -> None:
     line[f"score.{name}"] = score.value
     line[f"reason.{name}"] = score.reason
     line[f"weight.{name}"] = score.weight
-    line[f"details.{name}"] = _text({"answer": score.answer, **score.details})
+    plain = score.answer is None and not score.details
+    line[f"details.{name}"] = NO_DETAILS if plain else _text({"answer": score.answer, **score.details})
 
 
+NO_DETAILS = '{"answer": null}'
 _text = json.JSONEncoder(ensure_ascii=False).encode
 
 

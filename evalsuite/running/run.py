@@ -41,15 +41,18 @@ def run_plan(
     identity = run_identity(plan)
     name = name or f"{plan.model.name}-{identity[:8]}"
     claim_name(store, name, identity, overwrite)
-    sink = Sink(plan.tasks)
+    sink = Sink(len(plan))
     before = 0
-    for window in plan.windows():
+    for number in range(len(plan)):
+        window = plan.window(number)
+        plan.first = None  # one window at a time
         asked = len(window.stage.units)
         sink.add(run_window(engine, window, _shifted(progress, before, plan, window)))
         before += asked
         for t, _ in window.shortened:
             task = plan.tasks[t].id
             sink.shortened[task] = sink.shortened.get(task, 0) + 1
+        del window
     engine.learn()
     return sink.write(store, name, run_manifest(engine, plan, identity, started))
 
@@ -106,7 +109,7 @@ def rescore_run(run: Run, tasks: Sequence[Task], store: Path) -> Run:
 
     Raises InputError where a stored sample is no longer in the task's data.
     """
-    sink = Sink(tasks)
+    sink = Sink(len(tasks))
     sink.shortened.update({task: health.shortened for task, health in run.health.items()})
     for task in tasks:
         samples = {sample.id: sample for sample in task.samples}

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsuite.planning import Task
 from evalsuite.records import Health, Metric, missing
 from evalsuite.running.figures import Row, TaskFigures, filled
 from evalsuite.running.manifest import record, write_score
@@ -14,10 +13,9 @@ from evalsuite.store import Run, SampleFile, write_run
 class Sink:
     """Takes rows task by task in the plan's order, some at a time."""
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
-        self._tasks = {task.id: task for task in tasks}
+    def __init__(self, windows: int = 1) -> None:
         self._figures: dict[str, TaskFigures] = {}
-        self._file = SampleFile()
+        self._file = SampleFile(hold=windows == 1)
         self._known: dict[str, list[str]] = {}  # score names that the first unscored row of a task was given
         self.shortened: dict[str, int] = {}
 

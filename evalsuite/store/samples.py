@@ -28,9 +28,10 @@ JSON_TEXTS = ("target", "metadata", "completions")
 
 
 class SampleFile:
-    """The rows of a run on their way to disk."""
+    """The rows of a run on their way to disk. `hold` keeps the first window in memory: it may be the only one."""
 
-    def __init__(self) -> None:
+    def __init__(self, hold: bool = True) -> None:
+        self._hold = hold
         self._parts: list[Any] = []  # open temporary files, each of one schema
         self._writer: Any = None
         self._columns: tuple[str, ...] = ()
@@ -47,7 +48,7 @@ class SampleFile:
                 self._reasons.append(reason)
             self._marked.append(self._rows + place)
             self._codes.append(self._reasons.index(reason))
-        if self._rows == 0:
+        if self._rows == 0 and self._hold:
             self._held = list(lines)
         else:
             if self._held is not None:
