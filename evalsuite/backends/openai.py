@@ -63,7 +63,7 @@ class OpenAIBackend(BaseBackend):
         self._budget = Budget(given.ceilings)
         self._gate = Gate(Pace(given.concurrency, given.adaptive), self._budget)
         self._http = Http(model, given.timeout)
-        self._answered = False
+        self._answers = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -149,35 +149,37 @@ class OpenAIBackend(BaseBackend):
         """The server's answer as plain JSON. Retries what may pass; raises Fault for what does not, and Exhausted."""
         attempt = 0
         while True:
+            before = self._answers
             try:
                 return await self._try(path, need, body, attempt)
             except Fault as fault:
-                last = attempt >= self._given.max_retries or (fault.unreachable and not self._answered and attempt >= 2)
+                last = attempt >= self._given.max_retries or (fault.unreachable and not self._answers and attempt >= 2)
                 if not fault.transient or last:
                     raise
-                # No slot is held here: other work goes on.
-                await asyncio.sleep(pause(attempt, fault))
+                # While others are answered, a wait need not grow. No slot is held here: other work goes on.
+                await asyncio.sleep(pause(attempt if self._answers == before else min(attempt, 1), fault))
                 attempt += 1
 
     async def _try(self, path: str, need: Need, body: Callable[[], dict[str, Any]], attempt: int) -> dict[str, Any]:
         """One call, or another at once where its fault teaches how this server wants to be spoken to."""
-        async with self._gate.call(need, again=attempt > 0) as call:
-            self.count("calls", 1)
-            self.count("retries", attempt > 0)
+        call = await self._gate.enter(need, again=attempt > 0)
+        self.count("calls", 1)
+        self.count("retries", attempt > 0)
+        try:
             sent = await asyncio.to_thread(body) if need.images else body()
-            try:
-                answer = await self._http.post(path, sent)
-            except Fault as fault:
-                self._failed_call(call, fault)
-                if not self._dialect.learn(fault.message, sent):
-                    raise
-            else:
-                self._answered_call(call, answer)
-                return answer
+            answer = await self._http.post(path, sent)
+            self._answered_call(call, answer)
+            return answer
+        except Fault as fault:
+            self._failed_call(call, fault)
+            if not self._dialect.learn(fault.message, sent):
+                raise
+        finally:
+            self._gate.leave(call)
         return await self._try(path, need, body, attempt)
 
     def _answered_call(self, call: Call, answer: dict[str, Any]) -> None:
-        self._answered = True
+        self._answers += 1
         usage = answer.get("usage") or {}
         call.fate = "ok"
         if usage:
@@ -253,7 +255,7 @@ class OpenAIBackend(BaseBackend):
         try:
             return await answer(units)
         except Fault as fault:
-            if not fault.reason and (not fault.transient or (fault.unreachable and not self._answered)):
+            if not fault.reason and (not fault.transient or (fault.unreachable and not self._answers)):
                 raise BackendError(f"{self.model.address}: {fault.message}") from None
             error = f"{fault.reason or 'backend_error'}: {fault.message}"
             return [Completion(finish_reason="error", error=error)] * len(units)

@@ -13,19 +13,19 @@ A slot belongs to one call, never to a wait: a request that backs off comes back
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from evalsuite.backends.openai_budget import Budget, Need
 from evalsuite.backends.openai_retry import Fate
 
-START = 8
+START = 16
 STEPS = 16  # from nothing to the bound, in additive increase
 CUT = 0.7
 TOLERATED = 0.3
 WINDOW = 16  # calls that the share of overload is taken over, at least
-GAIN = 1.05  # a rate that is worth another level
+GAIN = 1.05  # a rate that is worth another step
+DOUBLING_GAIN = 1.15  # and another doubling
 SPREAD = 1.5  # levels that are nearer than this are not told apart: rates are noisy
 HOLD = 12  # epochs without growth, after growth brought nothing
 
@@ -53,6 +53,8 @@ class Pace:
         if started < self._since:
             return  # sent at the old pace: says nothing about the new one
         overload = fate in ("rejected", "timeout")
+        if fate == "timeout" and not wanted:
+            return  # where work runs short, hangs are what is left
         self._recent.append(overload)
         while len(self._recent) > max(WINDOW, self.limit):
             self._recent.popleft()
@@ -62,7 +64,7 @@ class Pace:
                 self._cut(now)
                 return
         if self.adaptive:
-            self._count(now, fate == "ok", wanted)
+            self._count(started, now, fate == "ok", wanted)
 
     def _cut(self, now: float) -> None:
         self.cuts += 1
@@ -75,11 +77,8 @@ class Pace:
             self.limit = max(1, int(self.limit * CUT))
             self._doubling = False
 
-    def _count(self, now: float, ok: bool, wanted: bool) -> None:
-        if self._epoch is None:
-            self._epoch = (now, 0, 0, True)
-            return
-        begin, calls, answers, full = self._epoch
+    def _count(self, started: float, now: float, ok: bool, wanted: bool) -> None:
+        begin, calls, answers, full = self._epoch or (started, 0, 0, True)
         calls, answers, full = calls + 1, answers + ok, full and wanted
         if calls < self.limit * (1 if self._doubling else 2):
             self._epoch = (begin, calls, answers, full)
@@ -94,7 +93,7 @@ class Pace:
             self._base = (self.limit, rate)
             return
         level, best = self._base or (self.limit, 0.0)
-        if rate >= GAIN * best:
+        if rate >= (DOUBLING_GAIN if self._doubling else GAIN) * best:
             self._base, self._flat = (self.limit, rate), 0
         elif self.limit >= SPREAD * level:
             self._flat += 1
@@ -113,6 +112,7 @@ class Call:
     """One call in flight. Whoever makes it says how it ended: `fate`, what the server asked for, and what it cost
     (`prompt` None: unknown)."""
 
+    need: Need
     started: float
     fate: Fate | None = None
     asked: float | None = None
@@ -137,21 +137,21 @@ class Gate:
         self._waiting: tuple[deque[_Waiter], deque[_Waiter]] = (deque(), deque())
         self._timer: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def call(self, need: Need, again: bool = False) -> AsyncIterator[Call]:
-        """A slot for one call, when there is one. Raises Exhausted where a ceiling forbids it for good."""
-        await self._enter(need, again)
-        call = Call(self._clock())
-        try:
-            yield call
-        finally:
-            self.budget.settle(need, call.prompt, call.answer)
-            now = self._clock()
-            if call.fate is not None:  # None: cancelled from outside
-                self.pace.ended(call.started, now, call.fate, any(self._waiting), call.asked)
-            self._left(now)
+    async def enter(self, need: Need, again: bool = False) -> Call:
+        """A slot for one call, when there is one: `leave` must follow. Raises Exhausted where a ceiling forbids the
+        call for good."""
+        await self._wait(need, again)
+        return Call(need, self._clock())
 
-    async def _enter(self, need: Need, again: bool) -> None:
+    def leave(self, call: Call) -> None:
+        """The call has ended, or was given up (no fate)."""
+        self.budget.settle(call.need, call.prompt, call.answer)
+        now = self._clock()
+        if call.fate is not None:
+            self.pace.ended(call.started, now, call.fate, any(self._waiting), call.asked)
+        self._left(now)
+
+    async def _wait(self, need: Need, again: bool) -> None:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), need)
         self._waiting[0 if again else 1].append(waiter)
         self._admit()
