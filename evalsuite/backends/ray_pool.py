@@ -135,8 +135,7 @@ class Pool:
                 continue
             if slot.setup is not self._setup:
                 slot.setup, slot.busy = self._setup, True
-                probe = _probe(self._waiting[0].units[0]) if self._limits is None else None
-                self._call(slot, slot.actor.start.remote(self._setup, probe))
+                self._call(slot, slot.actor.start.remote(self._setup, _probe(self._waiting[0].units[0])))
             elif (chunk := self._next()) is not None:
                 slot.chunk, slot.busy = chunk, True
                 chunk.tries += 1

@@ -30,13 +30,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker that is ready for a model; `loaded` where it had to make a new engine for it; the engine's limits where
-    it was asked to find them."""
+    """A worker that is ready for a model; `loaded` where it had to make a new engine for it; the limits that this one
+    found."""
 
     pid: int
     host: str
     loaded: bool
-    limits: Mapping[str, int] | None
+    limits: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,13 @@ class Worker:
         self._engine: Backend | None = None
         self._model: Model | None = None
 
-    def start(self, setup: Setup, probe: Unit | None = None) -> Started:
-        """Makes the engine for a model, or switches the one that is there to it; answers `probe`, so that an engine
-        that measures its machine has done so. Raises ModelError where the folder is not here or is another model,
-        InputError where this machine has another evalsuite."""
+    def start(self, setup: Setup, probe: Unit) -> Started:
+        """Makes the engine for a model and has it answer `probe`, so that it has loaded and measured before it holds
+        work that another could do; or switches the engine that is there.
+
+        Raises ModelError where the folder is not here or is another model, InputError where this machine has another
+        evalsuite.
+        """
         # Python decided about bytecode when it started; OpenMP reads its variables when torch is imported.
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         sys.dont_write_bytecode = False
@@ -72,7 +75,7 @@ class Worker:
             self.close()
             self._engine = backend_class(setup.model.backend)(setup.model, renderer(setup.model))
         self._model = setup.model
-        limits = self.answer(probe.kind, [probe], {}).limits if probe is not None else None
+        limits = self.answer(probe.kind, [probe], {}).limits if loaded else {}
         return Started(os.getpid(), platform.node(), loaded, limits)
 
     def answer(self, kind: Kind, units: Sequence[Unit], limits: Mapping[str, int]) -> Answered:

@@ -221,11 +221,11 @@ def test_a_folder_that_workers_do_not_see_is_one_line(cluster: Any, shapes: tupl
 def test_other_weights_under_the_same_path_are_refused(shapes: tuple[Path, Path]) -> None:
     """A machine whose folder holds another model than the driver's would mix two models' answers in one run."""
     model = engine_model(resolve(str(shapes[0]), backend="ray"))
-    setup = Setup(replace(model, fingerprint="0" * 16), "another machine", {})
+    setup, probe = Setup(replace(model, fingerprint="0" * 16), "another machine", {}), scored(model, 1)[0]
     with pytest.raises(ModelError, match="holds another model"):
-        Worker().start(setup)
+        Worker().start(setup, probe)
     with pytest.raises(InputError, match=f"has evalsuite {__version__}, the driver 0.0"):
-        Worker().start(replace(setup, version="0.0"))
+        Worker().start(replace(setup, version="0.0"), probe)
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def pool(cluster: Any, shapes: tuple[Path, Path]) -> Iterator[Pool]:
     class Troubled:  # here and not outside, so that it travels whole: workers cannot import a test
         """An actor as the pool knows them; the messages of its units say what befalls it."""
 
-        def start(self, setup: Setup, probe: Unit | None = None) -> Started:
+        def start(self, setup: Setup, probe: Unit) -> Started:
             return Started(os.getpid(), "here", True, {"chunk_tokens": os.getpid()})
 
         def answer(self, kind: str, units: list[Unit], limits: dict[str, int]) -> Answered:
