@@ -92,6 +92,7 @@ def hidden(net: Net, ids: Any, mask: Any, layer: int) -> Any:
     backbone = net.module.base_model
     depth = int(net.module.config.get_text_config().num_hidden_layers)
     given = inputs(net, ids, mask)
+    net.prefilled += ids.numel()
     if layer in (-1, depth):
         return forward(net, backbone, **given, use_cache=False).last_hidden_state
     return forward(net, backbone, **given, use_cache=False, output_hidden_states=True).hidden_states[layer]

@@ -71,6 +71,7 @@ def _judge(net: Net, renderer: Renderer, rows: Sequence[Sequence[int]]) -> list[
     net.module.config.get_text_config().pad_token_id = spare
     net.module.config.pad_token_id = spare
     ids, mask = pad(rows, left=False, filler=spare or 0)
+    net.prefilled += ids.numel()
     logits = getattr(forward(net, **inputs(net, ids, mask, types=segments(renderer, ids))), "logits", None)
     if logits is None or logits.ndim != 2 or logits.shape[0] != len(rows):
         raise ModelError(f"{net.model.path}: {net.module.__class__.__name__} gives no logits of a whole text")
@@ -122,6 +123,7 @@ def _process(net: Net, renderer: Renderer, units: Sequence[Unit], budget: int, t
     for batch in batches(net, [texts[i].ids for i in fitting], budget):
         chosen = [texts[fitting[k]] for k in batch]
         ids, mask = pad([text.ids for text in chosen], left=False)
+        net.prefilled += ids.numel()
         rows = torch.tensor([r for r, text in enumerate(chosen) for _ in text.ends])
         columns = torch.tensor([end for text in chosen for end in text.ends])
         values = iter(_marks(net, rows, columns, inputs(net, ids, mask), settings.labels))
@@ -154,6 +156,7 @@ def _ask(net: Net, renderer: Renderer, units: Sequence[Unit], budget: int, tell:
     asked = [question(net, renderer, unit.messages) for unit in units]
     for batch in batches(net, [context for context, _, _ in asked], budget):
         ids, mask = pad([asked[i][0] for i in batch], left=False)
+        net.prefilled += ids.numel()
         ends = torch.tensor([len(asked[i][0]) - 1 for i in batch])
         positions = torch.arange(ids.shape[1]).expand_as(ids)
         given = inputs(net, ids, mask, positions)

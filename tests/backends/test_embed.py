@@ -35,7 +35,9 @@ def embed(folder: Path, texts: list[str], **args: str) -> list[Completion]:
     planner = Planner(backend.model, made, Options())
     units = [unit for text in texts for unit in planner.plan(Request("embed", (user(text),))).units]
     assert len(units) == len(texts)
-    return backend.embed(units)
+    found = backend.embed(units)
+    assert backend.counts["prefill_tokens"] == backend.counts["forwarded_tokens"] > 0
+    return found
 
 
 def encoder(folder: Path, kind: str = "bert") -> Path:

@@ -33,6 +33,7 @@ def rewards(folder: Path, talks: list[tuple[Message, ...]] = TALKS, **args: str)
     together = backend.reward(units)
     for unit, answer in zip(units, together, strict=True):
         assert backend.reward([unit])[0].rewards == pytest.approx(answer.rewards, abs=TOLERANCE)
+    assert backend.counts["prefill_tokens"] == backend.counts["forwarded_tokens"] > 0
     return together
 
 
