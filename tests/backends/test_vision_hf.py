@@ -9,6 +9,7 @@ import torch
 import vision_checkpoints
 from vision_checkpoints import FAMILIES, picture
 
+from evalsuite.backends.hf import HFBackend
 from evalsuite.backends.hf_net import Net, load
 from evalsuite.backends.hf_vision import generate_images, loglikelihood_images
 from evalsuite.data.images import images_of, pil, settled
@@ -168,12 +169,50 @@ def test_a_checkpoints_penalties_move_nothing(sight: Sight) -> None:
     assert sight.net.module.generation_config is settings
 
 
-def test_text_alone_is_answered_by_the_same_module(sight: Sight) -> None:
-    [unit] = sight.units(Request("generate", (Message(role="user", content="Hello"),)))
-    ids = torch.tensor([unit.prompt_ids])
-    with torch.inference_mode():
-        logits = sight.net.module(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
-    assert logits.shape[1] == len(unit.prompt_ids or ())
+TEXTS = ("Hello", "Q: What is the capital of France?", "Question: how many legs has a spider?")
+
+
+def test_words_and_pictures_go_through_one_backend(sight: Sight) -> None:
+    spoken = [
+        Request("generate", (Message(role="user", content=text),), sampling=Sampling(max_tokens=8)) for text in TEXTS
+    ]
+    spoken[1:1] = [Request("generate", PROMPTS[0], sampling=Sampling(max_tokens=8))]
+    backend = HFBackend(sight.model, sight.renderer)
+    units = sight.units(*spoken)
+    told: dict[int, Any] = {}
+    answers = backend.generate(units, told.__setitem__)
+    assert [told[i] for i in range(4)] == answers
+    assert answers[1] == generate_images(sight.net, sight.renderer, [units[1]])[0]
+    for place in (0, 2, 3):
+        ids = torch.tensor([units[place].prompt_ids])
+        with torch.inference_mode():
+            whole = sight.net.module.generate(
+                input_ids=ids,
+                attention_mask=torch.ones_like(ids),
+                max_new_tokens=8,
+                do_sample=False,
+                eos_token_id=list(sight.renderer.eos_ids),
+                pad_token_id=2,
+            )
+        assert answers[place].text == sight.renderer.decode(whole[0, ids.shape[1] :].tolist())
+    assert backend.counts["forwarded_tokens"] > backend.counts["prefill_tokens"] > 0
+
+
+def test_continuations_of_words_and_pictures(sight: Sight) -> None:
+    asks = [Request("loglikelihood", (Message(role="user", content=text),), continuations=CHOICES) for text in TEXTS]
+    asks[1:1] = [Request("loglikelihood", PROMPTS[1], continuations=CHOICES)]
+    units = sight.units(*asks)
+    answers = HFBackend(sight.model, sight.renderer).loglikelihood(units)
+    pictured = loglikelihood_images(sight.net, sight.renderer, units[4:8])
+    for answer, alone in zip(answers[4:8], pictured, strict=True):
+        assert answer.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+    for unit, answer in [*zip(units, answers, strict=True)][:4]:
+        ids = torch.tensor([[*(unit.prompt_ids or ()), *unit.continuation_ids]])
+        with torch.inference_mode():
+            logits = sight.net.module(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0].float()
+        start = len(unit.prompt_ids or ()) - 1
+        wanted = logits.log_softmax(-1)[start:-1].gather(1, ids[0, start + 1 :][:, None])[:, 0]
+        assert answer.logprobs == pytest.approx(wanted.tolist(), abs=1e-4)
 
 
 def test_text_models_refuse_images(tiny: Path) -> None:
