@@ -20,13 +20,15 @@ from typing import Any
 from evalsuite.backends import vllm_generate, vllm_pool, vllm_score
 from evalsuite.backends.base import BaseBackend
 from evalsuite.backends.hf_embed import fitted
-from evalsuite.backends.vllm_engine import Job, check_installed, drive, start, stop, tokens_prompt
+from evalsuite.backends.vllm_engine import Job, check_installed, drive, images_prompt, start, stop, tokens_prompt
 from evalsuite.backends.vllm_pool import Pooling
 from evalsuite.backends.vllm_score import Ask, Pair, Row
 from evalsuite.backends.vllm_settings import Scoring, read_settings
 from evalsuite.backends.vllm_switch import check_adapter, lora_rank, lora_request, reload, same_weights, swappable
+from evalsuite.data.images import has_images
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
+from evalsuite.models.vision import VisionRenderer
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
 
@@ -51,7 +53,9 @@ class VLLMBackend(BaseBackend):
         self._settings = read_settings(model.options.args, model.context_window)
         self.model = model
         self._renderer = renderer
-        self.capabilities = Capabilities(kinds=model.kinds, input="ids", seeds=True, top_logprobs=True)
+        self.capabilities = Capabilities(
+            kinds=model.kinds, input="ids", images=isinstance(renderer, VisionRenderer), seeds=True, top_logprobs=True
+        )
 
     # -- verbs --------------------------------------------------------------------------------------------------------
 
@@ -238,8 +242,11 @@ class VLLMBackend(BaseBackend):
         return self._renderer.pair_ids(unit.messages, unit.continuation)
 
     def _given(self, unit: Unit, ids: Sequence[int]) -> dict[str, Any]:
-        """vLLM's prompt of a unit."""
-        return tokens_prompt(ids)
+        """vLLM's prompt of a unit. Images go in beside ids with one mark for each, which vLLM's own processor writes
+        out, so these ids are made here and not those of the plan."""
+        if not has_images(unit.messages):
+            return tokens_prompt(ids)
+        return images_prompt(self._renderer, unit.messages)
 
     def _fits(self, place: int, tokens: int, found: list[Completion | None], done: Done | None) -> bool:
         """Whether an engine's window holds so many tokens; a unit that it cannot hold is answered with an error."""

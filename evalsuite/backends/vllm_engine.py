@@ -19,9 +19,12 @@ from typing import Any
 
 from evalsuite.backends.vllm_settings import Settings
 from evalsuite.backends.vllm_switch import lora_rank
+from evalsuite.data.images import image_parts, pil, read_image
 from evalsuite.errors import BackendError, InputError, MissingExtra, ModelError
-from evalsuite.models import Model
+from evalsuite.models import Model, Renderer
 from evalsuite.models.model import GPU_FILES, numeric_type
+from evalsuite.models.vision import VisionRenderer
+from evalsuite.records import Message
 
 QUIET = {
     "VLLM_LOGGING_LEVEL": "ERROR",
@@ -175,6 +178,15 @@ def translated(error: BaseException) -> BaseException:
 def tokens_prompt(ids: Sequence[int]) -> dict[str, Any]:
     """Token ids as vLLM's prompt."""
     return {"prompt_token_ids": list(ids)}
+
+
+def images_prompt(renderer: Renderer, messages: Sequence[Message]) -> dict[str, Any]:
+    """A conversation with images as vLLM's prompt. Raises InputError where the model reads none."""
+    if not isinstance(renderer, VisionRenderer):
+        raise InputError("a message holds an image, and this model reads text only")
+    ids = renderer.tokens.encode(renderer.marked(messages))
+    pictures = [pil(read_image(part)) for part in image_parts(messages)]
+    return {**tokens_prompt(ids), "multi_modal_data": {"image": pictures}}
 
 
 def _defaults(model: Model, settings: Settings, cpu: bool) -> dict[str, Any]:
