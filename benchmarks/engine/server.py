@@ -2,8 +2,8 @@
 
 * stub (stub_server.py): 50 ms a call, faults in 10% of calls, time-out 1 s. Goals: every request answered exactly once;
   useful throughput, while there is work for every slot, at least 95% of concurrency x (1 - fault share) / mean time of
-  an attempt, where a hang counts its time-out; and the whole run no slower than a bare loop that retries at once (to 2%, the noise
-  of two runs).
+  an attempt, where a hang counts its time-out; and the whole run no slower than a bare loop that retries at once (to
+  2%, the noise of two runs).
 * `--vllm`: vLLM's own server, no faults. Goal: at least 95% of the bare loop.
 
 The bare loop is aiohttp and as many tasks as there are slots; a second one uses the openai client, as most code does.
@@ -191,8 +191,9 @@ def on_stub(slots: int, requests: int, rounds: int) -> Row:
             share = found["busy_rate"] / possible(seen, slots)
             rows.append({"side": name, "seed": seed, **found, "stub": seen, "share": share, "exactly_once": once})
             print(
-                f"  {slots:4d} slots, seed {seed}, {name:21s} {found['rate']:7.1f}/s, while busy {found['busy_rate']:.1f}/s "
-                f"({share:.1%} of the possible), {found['cpu_ms']:.2f} ms CPU a call, once each: {once}",
+                f"  {slots:4d} slots, seed {seed}, {name:21s} {found['rate']:7.1f}/s, "
+                f"while busy {found['busy_rate']:.1f}/s ({share:.1%} of the possible), "
+                f"{found['cpu_ms']:.2f} ms CPU a call, once each: {once}",
                 flush=True,
             )
     return {"slots": slots, "requests": requests, "rows": rows}

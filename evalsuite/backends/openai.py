@@ -140,8 +140,8 @@ class OpenAIBackend(BaseBackend):
             if not fault.reason or len(units) == 1:
                 raise
             # One text's own fault is no fault of those beside it.
-            half = len(units) // 2
-            return [*await self._embed(units[:half]), *await self._embed(units[half:])]
+            halves = units[: len(units) // 2], units[len(units) // 2 :]
+            return [found for half in halves for found in await self._settled(half, self._embed)]
         except ValueError as error:
             raise BackendError(f"{self.model.address}: cannot read its embeddings ({error})") from None
 
