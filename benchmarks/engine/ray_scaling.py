@@ -4,7 +4,7 @@
 
 1. Log-likelihoods of MMLU questions (four letters each), 2. answers to IFEval prompts; each by the `hf` backend in this
 process (one thread), by one worker, by two, and by two of which one is killed on the way. Workers are up and have the
-weights before the clock starts; planning and the journal count, and so does the start of the one that replaces the dead.
+weights before the clock starts; planning, the journal and the start of the one that replaces the dead count.
 
 Printed and written to benchmarks/results/engine_ray.json: seconds, speed-up of two workers over one, whether each run
 gave the bits of one worker's, how far it is from the plain process, and that the journal holds every request once. Exit
