@@ -15,6 +15,7 @@ goal is missed.
 
 import random
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +28,7 @@ REQUESTS, TOKENS_IN, TOKENS_OUT = 64, 4000, 3296
 SPEED, BEHIND_VLLM, SAME, GAP = 2.0, 1.5, 0.99, 1e-3
 
 
-def ifeval(args: common.argparse.Namespace) -> Row:
+def ifeval(args: Namespace) -> Row:
     from evalsuite.data import read_rows
 
     rows = read_rows(args.data / "ifeval" / "input_data.jsonl")
@@ -92,7 +93,7 @@ def mixed_lengths(count: int, total: int, seed: int) -> list[int]:
     return lengths
 
 
-def mixed_job(args: common.argparse.Namespace, model: str, vocabulary: int) -> Row:
+def mixed_job(args: Namespace, model: str, vocabulary: int) -> Row:
     """The mixed requests as token ids and limits."""
     share = 8 if args.quick else 1
     count = REQUESTS // share
@@ -106,7 +107,7 @@ def mixed_job(args: common.argparse.Namespace, model: str, vocabulary: int) -> R
     }
 
 
-def mixed(args: common.argparse.Namespace) -> Row:
+def mixed(args: Namespace) -> Row:
     folder = common.random_llama("98m", args)
     job = mixed_job(args, str(folder), vocabulary=8000)
     out = sum(job["max_tokens"])

@@ -13,7 +13,10 @@ Written to benchmarks/results/engine_gpu.json.
 
 import random
 import sys
+from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import common
 from common import Row, side
@@ -36,15 +39,15 @@ def limits(quick: bool) -> Row:
     return {"bytes_per_s": 2 * (1 << (28 if quick else 31)) / copied, "flops_per_s": 2 * 8192**3 / multiplied}
 
 
-def seconds(work: object, times: int = 10) -> float:
+def seconds(work: Callable[[], Any], times: int = 10) -> float:
     import torch
 
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
     for _ in range(3):
-        work()  # type: ignore[operator]
+        work()
     start.record()
     for _ in range(times):
-        work()  # type: ignore[operator]
+        work()
     end.record()
     torch.cuda.synchronize()
     return float(start.elapsed_time(end)) / 1e3 / times
@@ -68,7 +71,7 @@ def requests(shape: str, count: int) -> list[tuple[str, list[str]]]:
     ]
 
 
-def peer(who: common.Side, module: str, job: Row, args: common.argparse.Namespace) -> Row | None:
+def peer(who: common.Side, module: str, job: Row, args: Namespace) -> Row | None:
     """A peer's output; None, said in a line, where its environment has no such package."""
     if module not in {name.replace("-", "_") for name in common.versions(who.python)}:
         print(f"  {who.name}: not installed for {who.python}")
@@ -76,11 +79,12 @@ def peer(who: common.Side, module: str, job: Row, args: common.argparse.Namespac
     return side(who, job, args)
 
 
-def scoring(shape: str, folder: Path, roof: Row, args: common.argparse.Namespace) -> Row:
-    job = {"verb": "score", "model": str(folder), "dtype": "bfloat16", "device": "cuda"}
+def scoring(shape: str, folder: Path, roof: Row, args: Namespace) -> Row:
+    job: Row = {"verb": "score", "model": str(folder), "dtype": "bfloat16", "device": "cuda"}
     job["requests"] = requests(shape, 20 if args.quick else 400)
     ours = side(common.OURS, job, args)
-    who, found = common.lm_eval(args), {}
+    who = common.lm_eval(args)
+    found: dict[int, float] = {}
     few = {**job, "requests": job["requests"][:20]}
     for batch in (8, 16, 32, 128):
         if (one := peer(who, "lm_eval", {**few, "batch": batch}, args)) is None:
@@ -106,7 +110,7 @@ def scoring(shape: str, folder: Path, roof: Row, args: common.argparse.Namespace
     return row
 
 
-def generation(folder: Path, roof: Row, args: common.argparse.Namespace) -> Row:
+def generation(folder: Path, roof: Row, args: Namespace) -> Row:
     from transformers import AutoConfig
 
     count = 32 if args.quick else REQUESTS

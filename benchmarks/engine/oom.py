@@ -14,8 +14,10 @@ import os
 import subprocess
 import sys
 import tempfile
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import common
 from common import Row, goal
@@ -42,8 +44,8 @@ def child(job: Row) -> Row:
         first = replace(chosen, max_tokens=2), Path(store) / "first"
         api.execute(api.prepare([job["model"]], [job["task"]], replace(options, args=SMALL), *first), first[1])
         jobs = api.prepare([job["model"]], [job["task"]], options, chosen, Path(store), "drill")
-        backend = jobs[0].engine.backend()
-        backend.net  # type: ignore[attr-defined]  # noqa: B018
+        backend: Any = jobs[0].engine.backend()
+        backend.net  # noqa: B018
         loaded = memory("VmSize")
         if job["spare"] is not None:
             ceiling = loaded + job["spare"]
@@ -63,7 +65,7 @@ def memory(name: str) -> int:
     raise AssertionError(name)
 
 
-def drill(kind: str, args: common.argparse.Namespace) -> Row:
+def drill(kind: str, args: Namespace) -> Row:
     task, limit = TASKS[kind]
     limit = limit // 2 if args.quick else limit
     job = {
@@ -97,7 +99,7 @@ def drill(kind: str, args: common.argparse.Namespace) -> Row:
     }
 
 
-def run(job: Row, args: common.argparse.Namespace, name: str) -> tuple[Row, str]:
+def run(job: Row, args: Namespace, name: str) -> tuple[Row, str]:
     folder = args.work.resolve() / "jobs"
     folder.mkdir(parents=True, exist_ok=True)
     given, out = folder / f"{name}.json", folder / f"{name}.out.json"

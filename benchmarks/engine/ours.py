@@ -53,14 +53,15 @@ def main(job: Row) -> Row:
 def loaded(model: Any, tokens: Any) -> Backend:
     """The model's backend with its weights in place, so that loading counts as start-up (as it does for the peers)."""
     made = backend_class(model.backend)
-    backend: Backend = made(model, tokens) if model.local else made(model)
+    backend: Any = made(model, tokens) if model.local else made(model)
     if model.backend == "hf":
-        backend.net  # type: ignore[attr-defined]  # noqa: B018
+        backend.net  # noqa: B018
     elif model.local:  # an engine that starts with its first call
         text = tokens.tokens.encode("Hello")
         first = Unit("start", "generate", (user("Hello"),), "Hello", text, sampling=Sampling(max_tokens=1))
         backend.generate([first])
-    return backend
+    found: Backend = backend
+    return found
 
 
 def plan(job: Row, planner: Planner) -> Sequence[tuple[Unit, ...]]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,7 +30,7 @@ STARTS_WITHIN, SERVED = 600, "smollm2"
 VLLM_ARGS = {"enforce_eager": "true", "max_model_len": "2048"}
 
 
-def jobs(args: common.argparse.Namespace) -> dict[str, Row]:
+def jobs(args: Namespace) -> dict[str, Row]:
     """What every engine answers: prompts to speak after, continuations to score."""
     from evalsuite.data import read_rows
 

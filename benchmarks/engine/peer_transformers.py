@@ -8,6 +8,7 @@ sorted by length, each run to its longest; what a row says beyond its own limit 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from common import Row, gpu_busy, threads, timed
 
@@ -25,18 +26,18 @@ def main(job: Row) -> Row:
     return found
 
 
-def score(model: object, job: Row) -> list[list[float]]:
+def score(model: Any, job: Row) -> list[list[float]]:
     import torch
 
     answers = []
     for prompt, tail in job["ids"]:
-        ids = torch.tensor([[*prompt, *tail]], device=model.device)  # type: ignore[attr-defined]
-        logits = model(ids).logits[0, len(prompt) - 1 : -1].float()  # type: ignore[operator]
+        ids = torch.tensor([[*prompt, *tail]], device=model.device)
+        logits = model(ids).logits[0, len(prompt) - 1 : -1].float()
         answers.append(logits.log_softmax(-1).gather(1, ids[0, len(prompt) :, None])[:, 0].tolist())
     return answers
 
 
-def generate(model: object, job: Row) -> list[list[int]]:
+def generate(model: Any, job: Row) -> list[list[int]]:
     import torch
 
     limits, rows = job["max_tokens"], job["ids"]
@@ -47,9 +48,9 @@ def generate(model: object, job: Row) -> list[list[int]]:
         width, longest = max(len(rows[i]) for i in batch), max(limits[i] for i in batch)
         ids = torch.tensor([[0] * (width - len(rows[i])) + rows[i] for i in batch])
         mask = torch.tensor([[0] * (width - len(rows[i])) + [1] * len(rows[i]) for i in batch])
-        said = model.generate(  # type: ignore[attr-defined]
-            ids.to(model.device),  # type: ignore[attr-defined]
-            attention_mask=mask.to(model.device),  # type: ignore[attr-defined]
+        said = model.generate(
+            ids.to(model.device),
+            attention_mask=mask.to(model.device),
             max_new_tokens=longest,
             min_new_tokens=longest,
             do_sample=False,

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from common import Row, gpu_busy, timed
 
@@ -26,10 +27,11 @@ def main(job: Row) -> Row:
         enable_prefix_caching=True,
         disable_log_stats=True,
     )
-    prompts = [{"prompt_token_ids": ids} for ids in job["ids"]]
+    first: Any = {"prompt_token_ids": [5, 6, 7]}
+    prompts: list[Any] = [{"prompt_token_ids": ids} for ids in job["ids"]]
     how = [SamplingParams(temperature=0.0, max_tokens=n, ignore_eos=True, detokenize=False) for n in job["max_tokens"]]
     warm = SamplingParams(temperature=0.0, max_tokens=2, ignore_eos=True, detokenize=False)
-    engine.generate([{"prompt_token_ids": [5, 6, 7]}], warm, use_tqdm=False)
+    engine.generate([first], warm, use_tqdm=False)
     with timed(found), gpu_busy(found, job):
         said = engine.generate(prompts, how, use_tqdm=False)
     found["answers"] = [list(output.outputs[0].token_ids) for output in said]

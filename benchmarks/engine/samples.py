@@ -9,6 +9,7 @@ prompt is asked alone. Exit status 1 where a goal is missed.
 """
 
 import sys
+from argparse import Namespace
 
 import common
 from common import Row, goal, side, spaced
@@ -17,7 +18,7 @@ PROMPTS, DRAWS, TOKENS = 20, 16, 64
 ONCE, SAME = 1.0, 0.99
 
 
-def measure(args: common.argparse.Namespace) -> Row:
+def measure(args: Namespace) -> Row:
     from evalsuite.data import read_rows
 
     count, tokens = (3, 8) if args.quick else (PROMPTS, TOKENS)

@@ -17,8 +17,10 @@ forwarded / tokens of the trie of all requests. Exit status 1 where a goal is mi
 import csv
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import common
 from common import Row, Side, goal, lm_eval, side, spaced
@@ -96,7 +98,7 @@ MAKERS = {"truthfulqa": truthfulqa, "mmlu": mmlu}
 # -- one task on one model --------------------------------------------------------------------------------------------
 
 
-def measure(task: str, model: tuple[str, str], args: common.argparse.Namespace) -> Row:
+def measure(task: str, model: tuple[str, str], args: Namespace) -> Row:
     """Ours, the peer, ours again; what differs between their answers."""
     name, address = model
     count = QUICK[task] if args.quick else QUESTIONS[task]
@@ -159,7 +161,7 @@ def same_greedy(ours: Row, theirs: Row) -> float:
     return sum(bool(mine.get("greedy")) == other[1] for mine, other in pairs) / len(pairs)
 
 
-def against_plain(ours: Row, folder: str, args: common.argparse.Namespace) -> float:
+def against_plain(ours: Row, folder: str, args: Namespace) -> float:
     """Largest difference of a single token's log-probability from a forward of that row alone, on some rows."""
     rows = spaced(list(zip(flat(ours["ids"]), flat(ours["answers"]), strict=True)), CHECKED)
     job = {"verb": "score", "model": folder, "ids": [ids for ids, _ in rows]}
@@ -168,7 +170,7 @@ def against_plain(ours: Row, folder: str, args: common.argparse.Namespace) -> fl
     return max(abs(a - b) for mine, other in both for a, b in zip(mine, other, strict=True))
 
 
-def flat(rows: Sequence[Sequence[Row]]) -> list[Row]:
+def flat(rows: Sequence[Sequence[Any]]) -> list[Any]:
     return [one for row in rows for one in row]
 
 
