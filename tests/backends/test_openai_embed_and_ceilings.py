@@ -4,6 +4,7 @@ import array
 import base64
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from evalsuite.backends.openai import OpenAIBackend
 from evalsuite.errors import BackendError, InputError, ModelError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.models.model import NEUTRAL_ARGS
-from evalsuite.records import Completion, Message, Sampling, Unit, user
+from evalsuite.records import Completion, Message, Request, Sampling, Unit, user
+from evalsuite.running.engine import Engine, answer
 
 
 @pytest.fixture
@@ -24,6 +26,14 @@ def server() -> Iterator[Server]:
 
 def backend(server: Server, **args: str) -> OpenAIBackend:
     return OpenAIBackend(resolve(f"openai:tiny@{server.url}", ModelOptions(args=args)))
+
+
+def embed(server: Server, *texts: str) -> list[Completion]:
+    engine = backend(server)
+    try:
+        return engine.embed([Unit("f", "embed", (user(text),)) for text in texts])
+    finally:
+        engine.close()
 
 
 def asks(count: int, **sampling: Any) -> list[Unit]:
@@ -75,7 +85,7 @@ def test_a_server_without_base64_is_learnt(server: Server) -> None:
     server.reply = lambda b: (
         error(400, "encoding_format: base64 unknown") if b["encoding_format"] != "float" else good(b)
     )
-    (found,) = backend(server).embed([Unit("f", "embed", (user("eel"),))])
+    (found,) = embed(server, "eel")
     assert found.embedding == (tuple(numbers("eel")),)
 
 
@@ -84,8 +94,7 @@ def test_one_text_that_is_too_long_spoils_no_other(server: Server) -> None:
     good = server.reply
     long = "maximum context length is 8 tokens"
     server.reply = lambda body: error(400, long) if any(len(t) > 9 for t in body["input"]) else good(body)
-    texts = ["a", "bb", "much too long", "dddd", "eeeee"]
-    found = backend(server).embed([Unit("f", "embed", (user(text),)) for text in texts])
+    found = embed(server, "a", "bb", "much too long", "dddd", "eeeee")
     assert [c.error is None for c in found] == [True, True, False, True, True]
     assert (found[2].error or "").startswith("too_long")
     assert found[3].embedding[0][0] == 4.0
@@ -95,13 +104,15 @@ def test_one_text_that_is_too_long_spoils_no_other(server: Server) -> None:
 def test_embeddings_that_cannot_be_read_are_one_line(server: Server, rows: list[Any]) -> None:
     server.reply = lambda body: {"data": rows or [{"index": 0, "embedding": []}]}
     with pytest.raises(BackendError, match="cannot read its embeddings") as caught:
-        backend(server).embed([Unit("f", "embed", (user("a"),))])
+        embed(server, "a")
     assert "\n" not in str(caught.value)
 
 
 def test_images_are_not_embedded(server: Server) -> None:
+    engine = backend(server)
     with pytest.raises(InputError, match="plain text only"):
-        backend(server).embed([Unit("f", "embed", (Message(role="user", content=[{"type": "image", "image": "x"}]),))])
+        engine.embed([Unit("f", "embed", (Message(role="user", content=[{"type": "image", "image": "x"}]),))])
+    engine.close()
 
 
 # -- ceilings ---------------------------------------------------------------------------------------------------------
@@ -237,3 +248,26 @@ def test_a_storm_pauses_the_whole_client(server: Server) -> None:
     later = [t for t in times if t - times[0] < 0.9]
     assert len(later) <= 16 + 6
     assert engine.counts["rejected"] == 16
+
+
+def test_the_same_command_goes_on_after_a_ceiling(server: Server, tmp_path: Path) -> None:
+    """Through the engine and its store: a ceiling stops with exit status 3, and nothing that was answered, and paid
+    for, is asked again."""
+    requests = [Request("generate", (user(f"text {i}"),)) for i in range(20)]
+
+    def run(**args: str) -> list[tuple[Completion, ...]]:
+        engine = Engine(resolve(f"openai:tiny@{server.url}", ModelOptions(args=args)), tmp_path)
+        try:
+            return answer(engine, requests)
+        finally:
+            engine.close()
+
+    with pytest.raises(BackendError, match="max_calls=8") as caught:
+        run(max_calls="8", concurrency="4")
+    assert caught.value.status == 3
+    with pytest.raises(BackendError, match="max_calls=5"):
+        run(max_calls="5")
+    assert [found.text for (found,) in run()] == [f"text {i}" for i in range(20)]
+    assert sorted(body["messages"][0]["content"] for _, _, body in server.seen) == sorted(
+        f"text {i}" for i in range(20)
+    )
