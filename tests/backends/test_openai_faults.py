@@ -1,9 +1,14 @@
 """The openai backend against a server that fails: retries, errors as data, and keys that never show."""
 
+import json
 import logging
+import subprocess
+import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +21,7 @@ from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Completion, Unit, user
 
+STUB = Path(__file__).parents[2] / "benchmarks" / "engine" / "stub_server.py"
 KEY = "sk-test-7f3a9c51d2e84b60"
 
 
@@ -73,6 +79,39 @@ def test_every_request_survives_a_storm(server: Server, quick: list[tuple[int, f
     server.faults = FAULTS * 3
     assert [a.text for a in generate(server, 20)] == [f"text {i}" for i in range(20)]
     assert len(server.seen) == 20 + 3 * len(FAULTS)
+
+
+@pytest.mark.parametrize("adaptive", ["true", "false"])
+def test_every_request_is_answered_exactly_once(adaptive: str) -> None:
+    """The stub of the benchmark in a process of its own, with a fault in each fifth call: 429, 500, a cut body, a hang.
+    Every text comes back in its place, is told once, and is never asked again after its answer."""
+    command = [sys.executable, str(STUB), "--latency=0.01", "--faults=0.2", "--seed=3"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as stub:
+        assert stub.stdout is not None
+        url = f"http://127.0.0.1:{stub.stdout.readline().strip()}"
+        args = {"timeout": "0.5", "concurrency": "24", "adaptive": adaptive, "max_retries": "20"}
+        engine = OpenAIBackend(resolve(f"openai:tiny@{url}", ModelOptions(args=args)))
+        told: list[int] = []
+        units = [Unit(str(i), "generate", (user(f"text {i}"),)) for i in range(300)]
+        answers = engine.generate(units, lambda place, _: told.append(place))
+        engine.close()
+        with urllib.request.urlopen(f"{url}/stats", timeout=10) as reply:
+            seen = json.loads(reply.read())
+        assert stub.stdin is not None
+        stub.stdin.close()
+    assert [a.text for a in answers] == [f"text {i}" for i in range(300)]
+    assert sorted(told) == list(range(300))
+    assert (seen["texts"], seen["answered_twice"]) == (300, 0)
+    assert seen["fates"]["ok"] == 300
+    assert set(seen["fates"]) == {"ok", "429", "500", "cut", "hang"}
+    failed = {name: engine.counts[name] for name in ("rejected", "broken", "timeouts")}
+    assert failed == {
+        "rejected": seen["fates"]["429"],
+        "broken": seen["fates"]["500"] + seen["fates"]["cut"],
+        "timeouts": seen["fates"]["hang"],
+    }
+    assert engine.counts["calls"] == seen["calls"] == 300 + sum(failed.values())
+    assert engine.counts["retries"] == sum(failed.values())
 
 
 def test_retry_after_is_honoured_on_the_clock(server: Server) -> None:
