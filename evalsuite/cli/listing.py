@@ -1,9 +1,11 @@
 """list, cache: what is there. Imports no task and no torch."""
 
 import argparse
+import re
 from typing import Any
 
 from evalsuite.cli import common
+from evalsuite.errors import InputError
 
 WHAT = ("tasks", "judges", "methods", "backends", "suites", "runs")
 BACKENDS = {
@@ -24,6 +26,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     cache.add_argument("what", choices=("size", "prune"))
     cache.add_argument("--model", metavar="NAME", help="only this model's answers")
     cache.add_argument("--older-than", type=float, metavar="DAYS")
+    cache.add_argument("--max-bytes", metavar="N", help="the oldest answers, until the rest takes N (500M, 2G)")
     common.add_store(cache)
     common.add_json(cache)
     cache.set_defaults(func=cache_verb)
@@ -103,9 +106,10 @@ def _runs(folder: Any) -> list[dict[str, Any]]:
 def cache_verb(args: argparse.Namespace) -> int:
     from evalsuite.store import Responses
 
+    most = _bytes(args.max_bytes) if args.max_bytes else None
     responses = Responses(common.store_of(args))
     if args.what == "prune":
-        figures = {"deleted": responses.prune(args.model, args.older_than)}
+        figures = {"deleted": responses.prune(args.model, args.older_than, most)}
     else:
         figures = responses.size()
     responses.close()
@@ -115,3 +119,11 @@ def cache_verb(args: argparse.Namespace) -> int:
         for name, value in figures.items():
             print(f"{name}: {value:,}")
     return 0
+
+
+def _bytes(text: str) -> int:
+    """`2G`, `500M`, `1000`. Raises InputError for anything else."""
+    match = re.fullmatch(r"(\d+)([kMG]?)B?", text)
+    if match is None:
+        raise InputError(f"--max-bytes {text}: a number of bytes is wanted, such as 500M or 2G")
+    return int(match[1]) * {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}[match[2]]

@@ -73,7 +73,7 @@ def run_verb(args: argparse.Namespace) -> int:
     else:
         common.print_runs(runs, every=args.all_metrics)
         for run in runs:
-            common.say(f"run {run.name}: {run.path}")
+            common.say(f"run {run.name}: {run.path} ({_took(run.manifest)})")
     return 0
 
 
@@ -105,7 +105,7 @@ def plan_verb(args: argparse.Namespace) -> int:
     args = _with_config(args)
     folder = common.store_of(args)
     jobs = _jobs(args, folder)
-    plans = [summarise(job.plan) for job in jobs]
+    plans = [summarise(job.plan, job.engine.known_speeds()) for job in jobs]
     for job in jobs:
         job.engine.close()
     if args.json:
@@ -244,9 +244,38 @@ def _print_plan(plan: dict[str, Any]) -> None:
         f"{plan['prompt_tokens']:,} prompt tokens, {plan['distinct_tokens']:,} distinct ({shared:,} shared); "
         f"at most {plan['max_new_tokens']:,} new tokens"
     )
+    print(_estimate(plan["estimate"]))
     print("detects ±: paired comparison of two such runs, power 80%, alpha 5%, assumed correlation 0.5")
     for task in plan["tasks"]:
         _print_first(task)
+
+
+def _estimate(made: dict[str, Any]) -> str:
+    """What a plan will take, in words; figures are ceilings, because answers may end early."""
+    time = "no estimate of time yet (no earlier run of this model here)"
+    if made["seconds"] is not None:
+        time = (
+            f"at most about {_seconds(made['seconds'])} (by {made['runs']} earlier run{'s' * (made['runs'] > 1)} here)"
+        )
+    return time + (f"; at most about {made['cost']:.4g} in money" if made["cost"] is not None else "")
+
+
+def _took(manifest: dict[str, Any]) -> str:
+    """What a run took, beside what was expected."""
+    expected, tokens = manifest.get("estimate", {}), manifest["tokens"]
+    took = _seconds(manifest["wall_s"])
+    if expected.get("seconds") is not None:
+        took += f", expected at most {_seconds(expected['seconds'])}"
+    if "cost" in tokens:
+        took += f"; cost {tokens['cost']:.4g}"
+        took += f", expected at most {expected['cost']:.4g}" if expected.get("cost") is not None else ""
+    return took
+
+
+def _seconds(value: float) -> str:
+    if value < 120:
+        return f"{value:.1f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
 def _print_first(task: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalsuite.planning.estimate import Costs, costs_of, new_tokens, prompt_tokens
+from evalsuite.planning.estimate import Costs, Speed, costs_of, estimate, new_tokens, prompt_tokens
 from evalsuite.planning.plan import Plan, Window
 from evalsuite.records import Unit
 from evalsuite.statistics import minimum_detectable_effect
@@ -64,12 +64,12 @@ def totals_of(windows: Iterable[Window]) -> Totals:
     return totals
 
 
-def summarise(plan: Plan) -> dict[str, Any]:
+def summarise(plan: Plan, speeds: Sequence[Speed] = ()) -> dict[str, Any]:
     """The plan as JSON values: totals, one row for each task, and the first sample of each task as the model sees it.
 
     `distinct_tokens` counts tokens with every shared prefix once. Follow-up stages depend on answers and are not in
     it; tasks that have them say so. `minimum_detectable_effect` is that of a paired comparison of two runs of this
-    plan (power 80%, alpha 5%, assumed correlation 0.5).
+    plan (power 80%, alpha 5%, assumed correlation 0.5). `estimate` rests on `speeds` of earlier runs and on prices.
     """
     totals = totals_of(plan.windows())
     return {
@@ -86,6 +86,7 @@ def summarise(plan: Plan) -> dict[str, Any]:
         "prompt_tokens": totals.costs.prompt_tokens,
         "distinct_tokens": totals.costs.distinct_tokens,
         "max_new_tokens": totals.costs.max_new_tokens,
+        "estimate": estimate(plan.model, totals.costs, speeds),
         "tasks": [_task(plan, t, totals.tasks.get(t, TaskTotals())) for t in range(len(plan.tasks))],
     }
 

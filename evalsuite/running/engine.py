@@ -12,6 +12,7 @@ from evalsuite.backends.base import backend_class
 from evalsuite.errors import BackendError
 from evalsuite.models import Model, Renderer, renderer
 from evalsuite.planning import Options, Planner, Stage
+from evalsuite.planning.estimate import Speed
 from evalsuite.planning.groups import group, group_size
 from evalsuite.records import Backend, Completion, Progress, Request, Unit
 from evalsuite.running.arrivals import Arrivals, Listener
@@ -194,6 +195,11 @@ class Engine:
         counted = self._backend.counts if self._backend is not None else {}
         every: dict[str, float] = {**self.counts, **counted}
         return {name: int(v) if float(v).is_integer() else round(v, 3) for name, v in every.items()}
+
+    def known_speeds(self) -> list[Speed]:
+        """Speeds of earlier runs of this model here; a store that is not there yet is not made."""
+        known = self.stores and (self.store / "responses.sqlite").is_file()
+        return self.responses.speeds(self.place) if known else []
 
     def learn(self) -> None:
         """Keeps this run's speed for later estimates."""

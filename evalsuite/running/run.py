@@ -9,6 +9,7 @@ from pathlib import Path
 from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
 from evalsuite.planning import Plan, Task, Window, next_stage
+from evalsuite.planning.estimate import Costs, costs_of, estimate
 from evalsuite.planning.plan import MAX_STAGES
 from evalsuite.planning.samples import last_user
 from evalsuite.records import Progress
@@ -42,11 +43,12 @@ def run_plan(
     name = name or f"{plan.model.name}-{identity[:8]}"
     claim_name(store, name, identity, overwrite)
     sink = Sink(len(plan))
-    before = 0
+    before, costs, known = 0, Costs(), engine.known_speeds()
     for number in range(len(plan)):
         window = plan.window(number)
         plan.first = None  # one window at a time
         asked = len(window.stage.units)
+        costs += costs_of(window.stage.units.values()) if engine.stores else Costs()
         sink.add(run_window(engine, window, _shifted(progress, before, plan, window)))
         before += asked
         for t, _ in window.shortened:
@@ -54,7 +56,10 @@ def run_plan(
             sink.shortened[task] = sink.shortened.get(task, 0) + 1
         del window
     engine.learn()
-    return sink.write(store, name, run_manifest(engine, plan, identity, started))
+    manifest = run_manifest(engine, plan, identity, started)
+    # Of the first stage, by the speeds known before: what `plan` printed, beside what it took.
+    manifest["estimate"] = estimate(plan.model, costs, known)
+    return sink.write(store, name, manifest)
 
 
 def run_window(engine: Engine, window: Window, progress: Progress | None = None) -> Iterator[Row]:

@@ -93,6 +93,27 @@ def test_samples_rescore_list_and_cache(tiny, tasks, tmp_path, capsys) -> None:
     assert json.loads(capsys.readouterr().out)["runs"][0]["name"] == "one"
     assert main(["cache", "size", "--json", *store]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 4
+    assert main(["cache", "prune", "--max-bytes", "1k", "--json", *store]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["deleted"] <= 4
+    assert main(["cache", "prune", "--max-bytes", "0", *store]) == 0
+    assert main(["cache", "size", "--json", *store]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 0
+    assert main(["cache", "prune", "--max-bytes", "much", *store]) == 2
+
+
+def test_a_plan_is_estimated_from_earlier_runs_and_the_run_says_what_it_took(tiny, tasks, tmp_path, capsys) -> None:
+    common = ["--tasks", "say", "--plugins", str(tasks), "--store", str(tmp_path / "st"), "--max-tokens", "8"]
+    assert main(["plan", str(tiny), *common]) == 0
+    assert "no estimate of time yet" in capsys.readouterr().out
+    assert main(["run", str(tiny), *common, "--name", "one"]) == 0
+    assert "expected" not in capsys.readouterr().err
+    assert main(["plan", str(tiny), *common]) == 0
+    assert re.search(r"at most about [\d.]+ s \(by 1 earlier run", capsys.readouterr().out)
+    assert main(["run", str(tiny), *common, "--seed", "1", "--name", "two"]) == 0
+    assert re.search(r"run two: .* \([\d.]+ s, expected at most [\d.]+ s\)", capsys.readouterr().err)
+    manifest = json.loads((tmp_path / "st" / "runs" / "two" / "manifest.json").read_text())
+    assert manifest["estimate"]["runs"] == 1
+    assert manifest["estimate"]["seconds"] > 0
 
 
 def test_check_passes_on_a_users_task_and_catches_a_broken_one(tasks, tmp_path, capsys) -> None:
