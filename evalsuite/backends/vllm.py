@@ -13,23 +13,26 @@ request; the writing engine is ended before, since both would ask for the whole 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from evalsuite.backends import vllm_generate, vllm_pool, vllm_score
 from evalsuite.backends.base import BaseBackend
 from evalsuite.backends.hf_embed import fitted
-from evalsuite.backends.vllm_engine import Job, check_installed, drive, images_prompt, start, stop, tokens_prompt
+from evalsuite.backends.vllm_engine import Job, check_installed, drive, marked_ids, start, stop, vllm_prompt
 from evalsuite.backends.vllm_pool import Pooling
-from evalsuite.backends.vllm_score import Ask, Pair, Row
+from evalsuite.backends.vllm_score import Ask, Pair, Plan, Row
 from evalsuite.backends.vllm_settings import Scoring, read_settings
 from evalsuite.backends.vllm_switch import check_adapter, lora_rank, lora_request, reload, same_weights, swappable
-from evalsuite.data.images import has_images
+from evalsuite.data.images import has_images, image_hashes
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
 from evalsuite.models.vision import VisionRenderer
 from evalsuite.records import Capabilities, Completion, Done, Unit
+
+COUNTS: dict[Plan, str] = {"forced": "forced", "cached": "prompt_cached", "prompt": "prompt_logprobs"}
+"""Plans of scoring → what `counts` calls them."""
 
 
 class VLLMBackend(BaseBackend):
@@ -69,7 +72,7 @@ class VLLMBackend(BaseBackend):
         vocabulary = int(engines[0].model_config.get_vocab_size())
         jobs = [
             Job(
-                self._given(units[i], prompts[i]),
+                vllm_prompt(self._fed(units[i], (prompts[i], ()))[0], units[i].messages),
                 vllm_generate.sampling_params(units[i], self._renderer, vocabulary),
                 lora_request(self.model),
             )
@@ -106,16 +109,23 @@ class VLLMBackend(BaseBackend):
                 if done is not None:
                     done(place, answer)
 
-        plans = vllm_score.choose(scored, self._block(), scoring)
-        names = {"forced": "forced", "cached": "prompt_cached", "prompt": "prompt_logprobs"}
+        fed = [self._fed(units[place], pairs[place]) for place in fits]
+        images = [tuple(image_hashes(units[place].messages)) for place in fits]
+        plans = vllm_score.choose(fed, self._block(), scoring)
         for plan in plans:
-            self.count(names[plan], 1)
-        again = self._ask(vllm_score.asks(scored, plans, range(len(scored))), scored, rows, complete)
+            self.count(COUNTS[plan], 1)
+
+        def run(plans: Sequence[Plan], numbers: Collection[int]) -> set[int]:
+            asks = vllm_score.asks(fed, plans, numbers, images)
+            prompts = [vllm_prompt(ask.ids, units[fits[ask.items[0][0]]].messages) for ask in asks]
+            return self._ask(asks, prompts, rows, complete)
+
+        again = run(plans, range(len(fed)))
         if again:
             # The cache held more than was foreseen: these are computed without it.
-            self.count("prompt_cached", -len(again))
-            self.count("prompt_logprobs", len(again))
-            self._ask(vllm_score.asks(scored, ["prompt"] * len(scored), again), scored, rows, complete)
+            self.count(COUNTS["cached"], -len(again))
+            self.count(COUNTS["prompt"], len(again))
+            run(["prompt"] * len(fed), sorted(again))
         return _complete(found)
 
     def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
@@ -214,7 +224,7 @@ class VLLMBackend(BaseBackend):
         cut = [fitted(ids, window, self._renderer) if unit.kind == "embed" else ids
                for unit, ids in zip(units, whole, strict=True)]  # fmt: skip
         fits = [i for i, ids in enumerate(cut) if self._fits(i, len(ids), found, done)]
-        jobs = [Job(tokens_prompt(cut[i]), None, lora_request(self.model)) for i in fits]
+        jobs = [Job(vllm_prompt(cut[i]), None, lora_request(self.model)) for i in fits]
 
         def finish(number: int, output: Any) -> None:
             place = fits[number]
@@ -241,12 +251,14 @@ class VLLMBackend(BaseBackend):
             return unit.prompt_ids, unit.continuation_ids
         return self._renderer.pair_ids(unit.messages, unit.continuation)
 
-    def _given(self, unit: Unit, ids: Sequence[int]) -> dict[str, Any]:
-        """vLLM's prompt of a unit. Images go in beside ids with one mark for each, which vLLM's own processor writes
-        out, so these ids are made here and not those of the plan."""
+    def _fed(self, unit: Unit, pair: Pair) -> Pair:
+        """A pair as it is fed to vLLM: in its context each image is one mark, which vLLM's own processor writes out."""
         if not has_images(unit.messages):
-            return tokens_prompt(ids)
-        return images_prompt(self._renderer, unit.messages)
+            return pair
+        context, continuation = pair
+        joined = len(self._renderer.prompt_ids(unit.messages)) - len(context)  # tokens that went to the continuation
+        ids = marked_ids(self._renderer, unit.messages)
+        return ids[: len(ids) - joined], continuation
 
     def _fits(self, place: int, tokens: int, found: list[Completion | None], done: Done | None) -> bool:
         """Whether an engine's window holds so many tokens; a unit that it cannot hold is answered with an error."""
@@ -262,10 +274,10 @@ class VLLMBackend(BaseBackend):
     def _ask(
         self,
         asks: Sequence[Ask],
-        scored: Sequence[Pair],
+        prompts: Sequence[dict[str, Any]],
         rows: list[list[Row | None]],
         complete: Callable[[int], None],
-    ) -> list[int]:
+    ) -> set[int]:
         """Runs scoring requests and fills in the rows; numbers of the pairs that must be computed without the cache."""
         again: set[int] = set()
 
@@ -273,18 +285,21 @@ class VLLMBackend(BaseBackend):
             ask = asks[number]
             self._count(output)
             told = vllm_score.read(ask, output)
-            for pair, token in ask.items:
+            for pair, nth, token in ask.items:
                 if told is None:
                     again.add(pair)
                     continue
-                rows[pair][: ask.rows] = told[0]
-                rows[pair][token] = told[1][scored[pair][1][token]]
+                tail, wanted = told
+                rows[pair][nth - len(tail) : nth + 1] = [*tail, wanted[token]]
                 complete(pair)
 
-        jobs = [Job(tokens_prompt(ask.ids), vllm_score.scoring_params(ask), lora_request(self.model)) for ask in asks]
+        jobs = [
+            Job(prompt, vllm_score.scoring_params(ask), lora_request(self.model))
+            for prompt, ask in zip(prompts, asks, strict=True)
+        ]
         with self._timed():
             drive(self._engines, jobs, finish)
-        return sorted(again)
+        return again
 
 
 def _complete(found: Sequence[Completion | None]) -> list[Completion]:

@@ -175,18 +175,18 @@ def translated(error: BaseException) -> BaseException:
     return error
 
 
-def tokens_prompt(ids: Sequence[int]) -> dict[str, Any]:
-    """Token ids as vLLM's prompt."""
-    return {"prompt_token_ids": list(ids)}
+def vllm_prompt(ids: Sequence[int], messages: Sequence[Message] = ()) -> dict[str, Any]:
+    """vLLM's prompt: token ids, and the images of the messages, each of which is one mark in the ids."""
+    pictures = [pil(read_image(part)) for part in image_parts(messages)]
+    more = {"multi_modal_data": {"image": pictures}} if pictures else {}
+    return {"prompt_token_ids": list(ids), **more}
 
 
-def images_prompt(renderer: Renderer, messages: Sequence[Message]) -> dict[str, Any]:
-    """A conversation with images as vLLM's prompt. Raises InputError where the model reads none."""
+def marked_ids(renderer: Renderer, messages: Sequence[Message]) -> tuple[int, ...]:
+    """Ids of a conversation with one mark for each image. Raises InputError where the model reads none."""
     if not isinstance(renderer, VisionRenderer):
         raise InputError("a message holds an image, and this model reads text only")
-    ids = renderer.tokens.encode(renderer.marked(messages))
-    pictures = [pil(read_image(part)) for part in image_parts(messages)]
-    return {**tokens_prompt(ids), "multi_modal_data": {"image": pictures}}
+    return renderer.tokens.encode(renderer.marked(messages))
 
 
 def _defaults(model: Model, settings: Settings, cpu: bool) -> dict[str, Any]:

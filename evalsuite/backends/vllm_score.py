@@ -14,7 +14,7 @@ prompt   one request with prompt_logprobs that computes context and continuation
 The estimate knows vLLM's cache: whole blocks of tokens that an earlier request computed. `auto` takes the cheapest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
@@ -26,6 +26,8 @@ from evalsuite.records import Completion
 
 Ids = tuple[int, ...]
 Pair = tuple[Ids, Ids]
+Images = tuple[str, ...]
+Key = tuple[Ids, int, bool, Images]
 Plan = Literal["forced", "cached", "prompt"]
 MOST_IDS = 128
 """Tokens that one request can ask for by name (vLLM's MAX_LOGPROB_TOKEN_IDS)."""
@@ -40,7 +42,7 @@ class Ask:
     rows: int = 0
     fresh: bool = False
     wanted: list[int] = field(default_factory=list)
-    items: list[tuple[int, int]] = field(default_factory=list)  # (place of a pair, which of its tokens is wanted here)
+    items: list[tuple[int, int, int]] = field(default_factory=list)  # (place of a pair, which of its tokens, its id)
 
 
 Row = tuple[float, bool]
@@ -88,30 +90,32 @@ def estimate(context: Ids, continuation: Ids, known: int, block: int | None, ask
     return costs
 
 
-def asks(pairs: Sequence[Pair], plans: Sequence[Plan], places: Sequence[int]) -> list[Ask]:
-    """The requests that answer the pairs at `places`, neighbours in the cache next to each other."""
-    found: dict[tuple[Ids, int, bool], list[Ask]] = {}
+def asks(
+    pairs: Sequence[Pair], plans: Sequence[Plan], places: Collection[int], images: Sequence[Images] = ()
+) -> list[Ask]:
+    """The requests that answer the pairs at `places`, neighbours in the cache next to each other. Pairs with other
+    `images` (by place: their hashes) are other requests, however alike their ids."""
+    found: dict[Key, list[Ask]] = {}
     for place in places:
         context, continuation = pairs[place]
+        seen = images[place] if images else ()
         if plans[place] == "forced":
             for j, token in enumerate(continuation):
-                _want(found, (context + continuation[:j], 0, False), token, (place, j))
+                _want(found, (context + continuation[:j], 0, False, seen), token, (place, j))
         else:
             rows = len(continuation) - 1
-            key = (context + continuation[:-1], rows, plans[place] == "prompt")
+            key = (context + continuation[:-1], rows, plans[place] == "prompt", seen)
             _want(found, key, continuation[-1], (place, rows))
     return [ask for key in sorted(found) for ask in found[key]]
 
 
-def _want(
-    found: dict[tuple[Ids, int, bool], list[Ask]], key: tuple[Ids, int, bool], token: int, item: tuple[int, int]
-) -> None:
+def _want(found: dict[Key, list[Ask]], key: Key, token: int, item: tuple[int, int]) -> None:
     made = found.setdefault(key, [])
     if not made or (len(made[-1].wanted) == MOST_IDS and token not in made[-1].wanted):
-        made.append(Ask(*key))
+        made.append(Ask(*key[:3]))
     if token not in made[-1].wanted:
         made[-1].wanted.append(token)
-    made[-1].items.append(item)
+    made[-1].items.append((*item, token))
 
 
 def scoring_params(ask: Ask) -> Any:
@@ -135,7 +139,7 @@ def scoring_params(ask: Ask) -> Any:
 def read(ask: Ask, output: Any) -> tuple[list[Row], dict[int, Row]] | None:
     """What a finished request (vllm.RequestOutput) says: the last rows of its prompt, and each wanted token's row. None
     where the cache reached into rows that are wanted."""
-    start = len(ask.ids) - ask.rows
+    start = len(output.prompt_token_ids) - ask.rows  # (images are written out in there)
     told = output.prompt_logprobs or ()
     rows: list[Row] = []
     if ask.rows and not ask.fresh and (output.num_cached_tokens or 0) >= start:

@@ -77,7 +77,7 @@ def test_one_token_choices_of_a_context_share_one_request() -> None:
     [ask] = asks(pairs, plans, range(4))
     assert ask.ids == CONTEXT
     assert sorted(ask.wanted) == [200, 201, 202, 203]
-    assert sorted(ask.items) == [(0, 0), (1, 0), (2, 0), (3, 0)]
+    assert sorted(ask.items) == [(0, 0, 200), (1, 0, 201), (2, 0, 202), (3, 0, 203)]
     # More than one request can name: as many as it takes, and each choice in one of them.
     many: list[Pair] = [(CONTEXT, (1000 + i,)) for i in range(2 * MOST_IDS + 1)]
     made = asks(many, choose(many, 16), range(len(many)))
@@ -101,6 +101,12 @@ def test_a_cache_that_reaches_into_the_continuation_rules_cached_out() -> None:
     assert sorted(choose([first, second], 16)) == ["cached", "prompt"]
 
 
+def test_other_images_are_other_requests() -> None:
+    pairs: list[Pair] = [(CONTEXT, (7,)), (CONTEXT, (8,)), (CONTEXT, (7,))]
+    made = asks(pairs, choose(pairs, 16), range(3), [("a",), ("a",), ("b",)])
+    assert [[place for place, _, _ in ask.items] for ask in made] == [[0, 1], [2]]
+
+
 def test_scoring_can_be_told() -> None:
     pairs: list[Pair] = [(CONTEXT, (1, 2)), (CONTEXT, (3,))]
     assert choose(pairs, 16, "forced") == ["forced", "forced"]
@@ -120,10 +126,11 @@ def test_every_token_of_every_continuation_is_asked_for(pairs: list[Pair], block
     told: list[set[int]] = [set() for _ in pairs]
     for ask in asks(pairs, plans, range(len(pairs))):
         assert len(ask.wanted) == len(set(ask.wanted)) <= MOST_IDS
-        for place, token in ask.items:
+        for place, token, named in ask.items:
             context, continuation = pairs[place]
+            assert named == continuation[token]
             assert ask.ids == context + continuation[:token]
-            assert continuation[token] in ask.wanted
+            assert named in ask.wanted
             assert ask.rows in (0, token)
             told[place] |= {token, *range(token - ask.rows, token)}
     assert told == [set(range(len(continuation))) for _, continuation in pairs]
