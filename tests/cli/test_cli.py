@@ -96,6 +96,7 @@ def test_samples_rescore_list_and_cache(tiny, tasks, tmp_path, capsys) -> None:
     assert main(["cache", "prune", "--max-bytes", "1k", "--json", *store]) == 0
     assert 0 <= json.loads(capsys.readouterr().out)["deleted"] <= 4
     assert main(["cache", "prune", "--max-bytes", "0", *store]) == 0
+    capsys.readouterr()
     assert main(["cache", "size", "--json", *store]) == 0
     assert json.loads(capsys.readouterr().out)["rows"] == 0
     assert main(["cache", "prune", "--max-bytes", "much", *store]) == 2
