@@ -151,7 +151,9 @@ class OpenAIBackend(BaseBackend):
         while True:
             before = self._answers
             try:
-                return await self._try(path, need, body, attempt)
+                answer = await self._try(path, need, body, attempt)
+                await asyncio.sleep(0)  # first the next request is sent, then this answer is read
+                return answer
             except Fault as fault:
                 last = attempt >= self._given.max_retries or (fault.unreachable and not self._answers and attempt >= 2)
                 if not fault.transient or last:
