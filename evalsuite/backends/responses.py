@@ -4,7 +4,7 @@ Rows are recognised by their fields (`SHAPES`). An answer is found by the user's
 of them, then by the last one alone (few-shot turns and system prompts are no part of a file). Files that hold ids and
 no prompts are matched through `prompts`, which maps sample ids to prompt texts. Several answers to one prompt are its
 repeats, in the file's order: a unit's `seed` is the number of its draw. A prompt without an answer, and a draw beyond
-its answers, give `Completion(error="no_answer")`. Of a large file only sixteen bytes a row are held in memory.
+its answers, give `Completion(error="no_answer")`. Of a large file only twenty bytes a row are held in memory.
 
 >>> ResponsesBackend(resolve("responses:answers.json")).generate(units)
 >>> [r.text for r in read_responses(Path("answers.json"))]
@@ -135,11 +135,11 @@ def _text(value: Any) -> str:
 
 
 class Index:
-    """Rows by key, sixteen bytes each: a hash of the key and the row's number. `find` gives candidates in the order of
+    """Rows by key, twelve bytes each: a hash of the key and the row's number. `find` gives candidates in the order of
     the rows; whoever asks compares the keys."""
 
     def __init__(self) -> None:
-        self._hashes, self._rows = array("q"), array("Q")
+        self._hashes, self._rows = array("q"), array("I")
         self._sorted: tuple[Any, Any] | None = None
 
     def __len__(self) -> int:
@@ -153,10 +153,10 @@ class Index:
         import numpy as np
 
         if self._sorted is None:
-            hashes, rows = np.array(self._hashes, np.int64), np.array(self._rows, np.uint64)
+            hashes, rows = np.frombuffer(self._hashes, np.int64), np.frombuffer(self._rows, np.uint32)
             order = np.argsort(hashes, kind="stable")
-            self._hashes, self._rows = array("q"), array("Q")
             self._sorted = hashes[order], rows[order]
+            self._hashes, self._rows = array("q"), array("I")
         hashes, rows = self._sorted
         # A Python integer would be converted with the whole array for each search.
         first = int(np.searchsorted(hashes, np.int64(hash(key))))

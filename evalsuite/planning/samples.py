@@ -55,6 +55,7 @@ class SampleList(Spill[Sample]):
         import numpy as np
 
         hashes = np.frombuffer(self._ids, dtype=np.int64)
+        self._ids = array("q")  # asked once
         ordered = np.sort(hashes)
         twice = set(ordered[1:][ordered[1:] == ordered[:-1]].tolist())
         if not twice:

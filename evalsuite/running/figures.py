@@ -1,6 +1,6 @@
 """Scores → metrics and health, row by row. Pure: the same rows give the same figures, whoever stored them.
 
-A million rows cost some twenty bytes each for every score (value, weight, sample); texts are not held.
+A million rows cost twelve bytes each for every score (value and sample; eight more for weights); texts are not held.
 """
 
 from array import array
@@ -39,19 +39,25 @@ class Row:
 
 @dataclass
 class Column:
-    """One score of a task: values and weights of the rows that have one, and how many have none."""
+    """One score of a task: values of the rows that have one, and how many have none. Weights stay empty while all of
+    them are 1."""
 
     values: "array[float]" = field(default_factory=lambda: array("d"))
     weights: "array[float]" = field(default_factory=lambda: array("d"))
-    samples: "array[int]" = field(default_factory=lambda: array("q"))
+    samples: "array[int]" = field(default_factory=lambda: array("I"))
     missing: int = 0
+    weighted: bool = False
 
     def add(self, sample: int, score: Score) -> None:
         if score.value is None:
             self.missing += 1
         elif score.weight > 0:
+            if score.weight != 1 and not self.weighted:
+                self.weights = array("d", [1.0]) * len(self.values)
+                self.weighted = True
+            if self.weighted:
+                self.weights.append(score.weight)
             self.values.append(float(score.value))
-            self.weights.append(score.weight)
             self.samples.append(sample)
 
 
@@ -108,12 +114,12 @@ class TaskFigures:
         import numpy as np
 
         column = self.columns.get(name, Column())
-        clusters = np.frombuffer(column.samples, dtype=np.int64)
+        clusters = np.frombuffer(column.samples, dtype=np.uint32)
         n = int(np.count_nonzero(np.diff(clusters))) + 1 if len(clusters) else 0
         unit = str(self.task.spec.get("unit", {}).get(name, "share"))
         interval = mean_interval(
             np.frombuffer(column.values),
-            weights=np.frombuffer(column.weights),
+            weights=np.frombuffer(column.weights) if column.weighted else None,
             clusters=clusters if n < len(clusters) else None,
             bounded=unit == "share",
         )
