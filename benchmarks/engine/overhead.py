@@ -72,7 +72,7 @@ def main() -> int:
     for phase, seconds in profile.items():
         print(f"  {phase}: {seconds:.2f} s of {profile['all']:.2f} s under the profiler")
     goals = [common.goal("overhead / wall", result["overhead"], most=GOAL)]
-    common.record("engine_overhead", {**result, "requests": count, "profile_s": profile, "goals": goals}, args)
+    common.record("overhead", {**result, "requests": count, "profile_s": profile, "goals": goals}, args)
     return common.status(goals)
 
 
