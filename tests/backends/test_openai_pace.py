@@ -248,8 +248,9 @@ def test_ceilings_hold(calls: list[tuple[int, int, float, float]], most: int, sl
     for size, answer, per_byte, share in calls:
         need = Need(size, answer)
         if budget.obstacle(need) is None:
+            foreseen = budget.foreseen(need)
             budget.take(need)
-            flying.append((need, int(size * per_byte), int(answer * share)))
+            flying.append((need, min(foreseen, int(size * per_byte)), int(answer * share)))
         if len(flying) >= slots:
             need, prompt, told = flying.pop(0)
             budget.settle(need, prompt, told)
