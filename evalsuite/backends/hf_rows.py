@@ -10,9 +10,6 @@ from evalsuite.backends.hf_draw import choose
 from evalsuite.models import Renderer
 from evalsuite.records import Completion, Sampling, Unit
 
-WORD_START = "\u2581"
-"""How SentencePiece vocabularies write the space in front of a word."""
-
 
 @dataclass
 class Row:
@@ -52,7 +49,7 @@ def advance(rows: Sequence[Row], logits: Any, renderer: Renderer) -> None:
         row.ids.append(drawn[i])
         if wanted:
             row.logprobs.append(float(logprobs[i, drawn[i]]))
-            row.top.append(_named(top.indices[i].tolist(), top.values[i].tolist(), renderer))
+            row.top.append(renderer.named(zip(top.indices[i].tolist(), top.values[i].tolist(), strict=True)))
         if drawn[i] in eos or (sampling.stop and _stopped(row, sampling, renderer)):
             row.reason = "stop"
         elif len(row.ids) >= row.limit:
@@ -78,16 +75,3 @@ def _stopped(row: Row, sampling: Sampling, renderer: Renderer) -> bool:
     """Whether a stop string has appeared. Only the last tokens are decoded: a character is at most four of them."""
     tail = renderer.decode(row.ids[-4 * max(len(text) for text in sampling.stop) - 4 :])
     return any(text in tail for text in sampling.stop)
-
-
-def _named(ids: Sequence[int], values: Sequence[float], renderer: Renderer) -> dict[str, float]:
-    """Token text → log-probability, likeliest first. A token that is no whole text (half a character, a special
-    token), or reads like a likelier one, goes by its name in the vocabulary, so that no probability is lost."""
-    named: dict[str, float] = {}
-    for token, value in zip(ids, values, strict=True):
-        text, name = renderer.decode([token]), renderer.tokens.name(token)
-        if name.startswith(WORD_START) and not text.startswith(" "):
-            text = f" {text}"  # these tokenizers strip the space of a first word
-        whole = text and "\ufffd" not in text and text not in named
-        named[text if whole else name] = value
-    return named

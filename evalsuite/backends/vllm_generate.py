@@ -12,7 +12,6 @@ from evalsuite.models import Renderer
 from evalsuite.records import Completion, Unit
 
 HOTTEST = 2.0
-WORD_START = "\u2581"
 """How SentencePiece vocabularies write the space in front of a word."""
 
 
@@ -59,7 +58,7 @@ def completion(unit: Unit, output: Any, renderer: Renderer) -> Completion:
         prompt_tokens=len(output.prompt_token_ids),
         tokens=len(ids),
         logprobs=tuple(row[token].logprob for token, row in zip(ids, rows, strict=False)),
-        top_logprobs=tuple(_named(row, unit.sampling.top_logprobs, renderer) for row in rows),
+        top_logprobs=tuple(_likeliest(row, unit.sampling.top_logprobs, renderer) for row in rows),
     )
 
 
@@ -77,15 +76,6 @@ def _stopped_at(ids: Sequence[int], stops: Sequence[str], renderer: Renderer) ->
     return None
 
 
-def _named(row: Mapping[int, Any], count: int, renderer: Renderer) -> dict[str, float]:
-    """Token text → log-probability of the `count` likeliest, likeliest first. A token that is no whole text (half a
-    character, a special token), or reads like a likelier one, goes by its name in the vocabulary, so that no
-    probability is lost."""
-    named: dict[str, float] = {}
-    for token, found in sorted(row.items(), key=lambda item: -item[1].logprob)[:count]:
-        text, name = renderer.decode([token]), renderer.tokens.name(token)
-        if name.startswith(WORD_START) and not text.startswith(" "):
-            text = f" {text}"  # these tokenizers strip the space of a first word
-        whole = text and "\ufffd" not in text and text not in named
-        named[text if whole else name] = found.logprob
-    return named
+def _likeliest(row: Mapping[int, Any], count: int, renderer: Renderer) -> dict[str, float]:
+    ranked = sorted(row.items(), key=lambda item: -item[1].logprob)[:count]
+    return renderer.named((token, found.logprob) for token, found in ranked)

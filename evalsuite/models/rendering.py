@@ -15,7 +15,7 @@
   context's trailing white space belongs to the continuation (as in lm-evaluation-harness, so that figures compare).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,9 @@ from evalsuite.models.model import Model, ModelOptions, read_template, short_has
 from evalsuite.models.reasoning import find_marks
 from evalsuite.models.tokens import Tokens, load_tokens
 from evalsuite.records import Message
+
+WORD_START = "\u2581"
+"""How SentencePiece vocabularies write the space in front of a word."""
 
 HERE = "\u2063PREFILL\u2063"
 """Stands for a prefill or a system text while a template is probed: text that no template holds or trims."""
@@ -123,6 +126,18 @@ class Renderer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids, without special tokens; the marks of reasoning are kept."""
         return self.tokens.decode(ids, keep=self.reasoning_marks or ())
+
+    def named(self, values: Iterable[tuple[int, float]]) -> dict[str, float]:
+        """Token text → value, for (id, value), the likeliest first. A token that is no whole text (half a character, a
+        special token), or reads like a likelier one, goes by its name in the vocabulary, so that none is lost."""
+        named: dict[str, float] = {}
+        for token, value in values:
+            text, name = self.decode([token]), self.tokens.name(token)
+            if name.startswith(WORD_START) and not text.startswith(" "):
+                text = f" {text}"  # these tokenizers strip the space of a first word
+            whole = text and "\ufffd" not in text and text not in named
+            named[text if whole else name] = value
+        return named
 
     @cached_property
     def eos_ids(self) -> tuple[int, ...]:
