@@ -12,7 +12,6 @@ from evalsuite.models import Renderer
 from evalsuite.records import Completion, Unit
 
 HOTTEST = 2.0
-"""How SentencePiece vocabularies write the space in front of a word."""
 
 
 def sampling_params(unit: Unit, renderer: Renderer, vocabulary: int) -> Any:
