@@ -3,8 +3,8 @@
 `openai:NAME@URL`: requests go to URL/chat/completions, for log-likelihoods to URL/completions and for embeddings to
 URL/embeddings. A URL without a path gets `/v1`; one with a path stays. Arguments (`--model-args KEY=VALUE`):
 
-* `concurrency` (128): calls in flight at most; how many there are follows the server (`openai_pace`), or is always
-  this many with `adaptive=false`
+* `concurrency` (128): calls in flight at most; how many there are follows the server (`openai_pace`): from few on, or
+  from this number on where it is given; with `adaptive=false` it is always this many
 * `max_retries` (6): for each request; `timeout` (300): seconds for one call in all, fractions allowed
 * `max_calls`, `max_tokens_total`, `max_cost`: ceilings of one command; `price_in`, `price_out`: money for a million
   tokens. At a ceiling the run stops, what is answered is kept, and the same command goes on (`openai_budget`)
@@ -61,7 +61,7 @@ class OpenAIBackend(BaseBackend):
         urls = urls_allowed(model.options.args)
         self._dialect = wire.Dialect(model.remote_name or "", given.omit, given.extra, urls)
         self._budget = Budget(given.ceilings)
-        self._gate = Gate(Pace(given.concurrency, given.adaptive), self._budget)
+        self._gate = Gate(Pace(given.concurrency, given.adaptive, given.start), self._budget)
         self._http = Http(model, given.timeout)
         self._answers = 0
         self._loop: asyncio.AbstractEventLoop | None = None

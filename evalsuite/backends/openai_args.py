@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from evalsuite.backends.openai_budget import Ceilings
+from evalsuite.backends.openai_pace import START
 from evalsuite.errors import ModelError, unknown
 from evalsuite.models import Model
 
@@ -21,6 +22,7 @@ class Arguments:
 
     concurrency: int = 128
     adaptive: bool = True
+    start: int = START
     max_retries: int = 6
     timeout: float = 300.0
     embed_batch: int = 32
@@ -37,6 +39,8 @@ def arguments(model: Model) -> Arguments:
     given = model.options.args
     return Arguments(
         concurrency=model.options.number("concurrency", Arguments.concurrency),
+        # A number that the user gives is one that the server takes: there is nothing to find out from below.
+        start=model.options.number("concurrency", START),
         adaptive=_yes(model, "adaptive", Arguments.adaptive),
         max_retries=0 if given.get("max_retries") == "0" else model.options.number("max_retries", 6),
         timeout=_positive(model, "timeout") or Arguments.timeout,

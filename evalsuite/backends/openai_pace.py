@@ -1,11 +1,12 @@
 """How many calls to a server are in flight at once: a law (`Pace`) and the slots that obey it (`Gate`).
 
-The law, in words of TCP (Chiu and Jain 1989; Jacobson 1988). It starts with few and doubles after each round trip
-(slow start); then it adds a sixteenth of the bound for each two (additive increase). Rejections (429, 503, no
-connection) and time-outs are a sign of overload where they are more than 3 in 10 of the last calls: single ones happen
-on any server, and a law that shrinks at each would idle it. Overload takes three tenths away (multiplicative decrease),
-at most once for a round trip, and closes the gate for everybody until the time that the server's Retry-After names.
-Growth that brings no more answers a second ends growth; after a while it is tried again.
+The law, in words of TCP (Chiu and Jain 1989; Jacobson 1988). It starts with few, or with as many as the user has said
+that the server takes, and doubles after each round trip (slow start); then it adds a sixteenth of the bound for each
+two (additive increase). Rejections (429, 503, no connection) and time-outs are a sign of overload where they are more
+than 3 in 10 of the last calls: single ones happen on any server, and a law that shrinks at each would idle it. Overload
+takes three tenths away (multiplicative decrease), at most once for a round trip, and closes the gate for everybody
+until the time that the server's Retry-After names. Growth that brings no more answers a second ends growth; after a
+while it is tried again.
 
 A slot belongs to one call, never to a wait: a request that backs off comes back to the front of the queue.
 """
@@ -33,13 +34,13 @@ HOLD = 12  # epochs without growth, after growth brought nothing
 class Pace:
     """The law alone: told of each call's end, it moves `limit` between 1 and `bound`. Knows no loop and no clock."""
 
-    def __init__(self, bound: int, adaptive: bool = True) -> None:
+    def __init__(self, bound: int, adaptive: bool = True, start: int = START) -> None:
         self.bound = bound
         self.adaptive = adaptive
-        self.limit = min(START, bound) if adaptive else bound
+        self.limit = min(start, bound) if adaptive else bound
         self.closed_until = float("-inf")
         self.cuts = 0
-        self._doubling = True
+        self._doubling = self.limit < bound
         self._since = float("-inf")  # of the last cut
         self._recent: deque[bool] = deque()  # was it a sign of overload?
         self._asked = 0.0

@@ -281,3 +281,12 @@ def test_a_prompts_tokens_are_learnt() -> None:
     budget.settle(Need(bytes=4000), 1008, 5)
     assert budget.foreseen(Need(bytes=4000)) < first
     assert 1008 <= budget.foreseen(Need(bytes=4000)) <= 1020
+
+
+def test_a_number_that_the_user_gives_is_where_it_starts() -> None:
+    """And it still shrinks where the server cannot bear it."""
+    pace = Pace(64, start=64)
+    assert pace.limit == 64
+    for i in range(64):
+        pace.ended(0.0, 1.0 + i / 100, "rejected", True)
+    assert pace.limit < 64
