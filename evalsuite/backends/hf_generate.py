@@ -32,11 +32,16 @@ class Budget:
 
 @dataclass
 class Prefilled:
-    """A prompt whose cache is ready: keys and values by layer, the logits behind it (1, vocabulary), its rows."""
+    """Prompts whose cache is ready: keys and values by layer (prompts, heads, columns, width), and the logits behind
+    each (prompts, vocabulary)."""
 
     columns: list[tuple[Any, Any]]
+    lengths: list[int]
     logits: Any
-    rows: list[Row]
+    rows: list[list[Row]]  # those of each prompt
+
+
+Waiting = deque[tuple[Prefilled, int, Row]]
 
 
 def speak(net: Net, renderer: Renderer, rows: Sequence[Row], budget: Budget, tell: Done) -> None:
@@ -46,29 +51,25 @@ def speak(net: Net, renderer: Renderer, rows: Sequence[Row], budget: Budget, tel
     longest = max(len(row.prompt) + row.limit for row in rows)
     count = max(1, min(budget.rows, budget.slots // longest, len(rows)))
     slots, active = Slots(count, longest), list[Row]()
-    waiting: deque[tuple[Prefilled, Row]] = deque()
+    waiting: Waiting = deque()
     prompts = _prefill(net, rows, budget)
     while True:
         while len(active) < count:
-            if not waiting:
-                ready = next(prompts, None)
-                if ready is None:
-                    break
-                _begin(ready, renderer, tell)
-                waiting.extend((ready, row) for row in ready.rows if row.reason is None)
+            if waiting:
+                active += _seat(waiting, slots, count - len(active))
                 continue
-            prompt, row = waiting.popleft()
-            slots.add(prompt.columns)
-            active.append(row)
+            ready = next(prompts, None)
+            if ready is None:
+                break
+            waiting.extend(_begin(ready, renderer, tell))
         if not active:
             return
         advance(active, step(net, [row.ids[-1] for row in active], slots), renderer)
-        for place in range(len(active) - 1, -1, -1):
-            if active[place].reason is not None:
+        finished = {place for place, row in enumerate(active) if row.reason is not None}
+        if finished:
+            for place in sorted(finished):
                 tell(active[place].number, completion(active[place], renderer))
-                slots.drop(place)
-                active[place] = active[-1]
-                active.pop()
+            active = [active[place] for place in slots.drop(finished)]
 
 
 def _prefill(net: Net, rows: Sequence[Row], budget: Budget) -> Iterator[Prefilled]:
@@ -81,17 +82,32 @@ def _prefill(net: Net, rows: Sequence[Row], budget: Budget) -> Iterator[Prefille
     for ids, same in prompts.items():
         ends[tree.add(ids)[-1]] = same
     for chunk in walk(net, tree, ends.keys(), budget.chunk, budget.read):
-        for place, node in enumerate(chunk.read):
-            columns = chunk.columns_of(tree.path_to(node))
-            yield Prefilled(columns, chunk.logits[place : place + 1], ends[node])
+        if chunk.read:
+            paths = [tree.path_to(node) for node in chunk.read]
+            rows_of = [ends[node] for node in chunk.read]
+            yield Prefilled(chunk.gathered(paths), [len(path) for path in paths], chunk.logits, rows_of)
 
 
-def _begin(ready: Prefilled, renderer: Renderer, tell: Done) -> None:
-    """Draws the first token of a prompt's rows."""
-    advance(ready.rows, ready.logits.expand(len(ready.rows), -1), renderer)
-    for row in ready.rows:
-        if row.reason is not None:
+def _begin(ready: Prefilled, renderer: Renderer, tell: Done) -> Iterator[tuple[Prefilled, int, Row]]:
+    """Draws the first token of every row; those that go on wait for a slot."""
+    places = [place for place, same in enumerate(ready.rows) for _ in same]
+    rows = [row for same in ready.rows for row in same]
+    advance(rows, ready.logits[places], renderer)
+    for place, row in zip(places, rows, strict=True):
+        if row.reason is None:
+            yield ready, place, row
+        else:
             tell(row.number, completion(row, renderer))
+
+
+def _seat(waiting: Waiting, slots: Slots, free: int) -> list[Row]:
+    """Gives free slots to the rows in front that were prefilled together."""
+    ready, seated = waiting[0][0], list[tuple[int, Row]]()
+    while waiting and len(seated) < free and waiting[0][0] is ready:
+        _, place, row = waiting.popleft()
+        seated.append((place, row))
+    slots.add(ready.columns, [place for place, _ in seated], [ready.lengths[place] for place, _ in seated])
+    return [row for _, row in seated]
 
 
 def step(net: Net, tokens: Sequence[int], slots: Slots) -> Any:

@@ -17,7 +17,7 @@ HEAD_BYTES = 1 << 29
 """Largest tensor of logits."""
 
 CPU_CHUNK, GPU_CHUNK = 512, 4096
-CPU_ROWS, GPU_ROWS = 64, 512
+CPU_ROWS, GPU_ROWS = 128, 512
 PROBE = 64
 """Tokens of the calibration forward."""
 

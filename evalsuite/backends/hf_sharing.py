@@ -96,8 +96,8 @@ def _slots_apart(net: Net) -> float:
     slots, tree = Slots(2, 8), Tree()
     ends = [tree.add(text)[-1] for text in texts]
     for chunk in walk(net, tree, ends, 16, 1 << 20):
-        for node in chunk.read:
-            slots.add(chunk.columns_of(tree.path_to(node)))
+        paths = [tree.path_to(node) for node in chunk.read]
+        slots.add(chunk.gathered(paths), range(len(paths)), [len(path) for path in paths])
     apart = 0.0
     plain: dict[int, Completion] = {}
     score_rows(net, [(t, (*m, m[0])) for t, m in zip(texts, more, strict=True)], (0, 1), plain.__setitem__)

@@ -1,11 +1,11 @@
 """Keys and values of texts in the making: one slot for each text, written in place, nothing padded on the left.
 
-A slot holds its text from column 0 on, whatever its neighbours hold. A decode step writes one column of each slot and
-attends over views of the slots, so nothing is copied. Slots in use are the first ones: a text that ends hands its slot
-to the last text.
+A slot holds its text from column 0 on, whatever its neighbours hold; what stands behind it is nobody's and unseen. A
+decode step writes one column of each slot and attends over views of the slots, so nothing is copied. Slots in use are
+the first ones: texts that end hand their slots to the last ones.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 
@@ -25,28 +25,40 @@ class Slots:
         self._cache_type = Cache
         self.cache: Any = None
 
-    def add(self, columns: Sequence[tuple[Any, Any]]) -> None:
-        """Opens a slot with keys and values (heads, length, width) of each layer."""
+    def add(self, columns: Sequence[tuple[Any, Any]], which: Sequence[int], lengths: Sequence[int]) -> None:
+        """Opens a slot for each of `which` texts out of keys and values (texts, heads, columns, width) of each layer;
+        `lengths` are their columns in use."""
+        import torch
+
         if not self._layers:
             self._layers = [_Layer(self.count, self.capacity, keys, values) for keys, values in columns]
             self.cache = self._cache_type(layers=self._layers)
-        place = len(self.lengths)
+        places, width, chosen = slice(len(self.lengths), len(self.lengths) + len(which)), max(lengths), list(which)
         for layer, (keys, values) in zip(self._layers, columns, strict=True):
-            length = keys.shape[1]
-            layer.keys[place, :, :length] = keys
-            layer.values[place, :, :length] = values
-        self.lengths.append(columns[0][0].shape[1])
+            index = torch.tensor(chosen, device=keys.device)
+            layer.keys[places, :, :width] = keys[index, :, :width]
+            layer.values[places, :, :width] = values[index, :, :width]
+        self.lengths += lengths
 
-    def drop(self, place: int) -> None:
-        """Closes a slot; the last one's text moves into it."""
-        last = len(self.lengths) - 1
-        if place != last:
-            length = self.lengths[last]
+    def drop(self, finished: Collection[int]) -> list[int]:
+        """Closes slots; texts from the last slots move into theirs. Returns for each slot that stays in use the one
+        that its text was in."""
+        import torch
+
+        kept = len(self.lengths) - len(finished)
+        order = list(range(kept))
+        moved = [place for place in range(kept, len(self.lengths)) if place not in finished]
+        holes = [place for place in order if place in finished]
+        if holes:
+            width = max(self.lengths[place] for place in moved)
             for layer in self._layers:
-                layer.keys[place, :, :length] = layer.keys[last, :, :length]
-                layer.values[place, :, :length] = layer.values[last, :, :length]
-            self.lengths[place] = self.lengths[last]
-        self.lengths.pop()
+                to, source = torch.tensor([holes, moved], device=layer.keys.device)
+                layer.keys[to, :, :width] = layer.keys[source, :, :width]
+                layer.values[to, :, :width] = layer.values[source, :, :width]
+        for hole, source_place in zip(holes, moved, strict=True):
+            order[hole] = source_place
+        self.lengths = [self.lengths[place] for place in order]
+        return order
 
     def step(self) -> Any:
         """Gets ready for one more token in every slot and says what each one sees, (slots, 1, 1, columns), as booleans:
@@ -69,8 +81,8 @@ class _Layer:
     is_initialized = True
 
     def __init__(self, count: int, capacity: int, keys: Any, values: Any) -> None:
-        self.keys = keys.new_zeros((count, keys.shape[0], capacity, keys.shape[2]))
-        self.values = values.new_zeros((count, values.shape[0], capacity, values.shape[2]))
+        self.keys = keys.new_zeros((count, keys.shape[1], capacity, keys.shape[3]))
+        self.values = values.new_zeros((count, values.shape[1], capacity, values.shape[3]))
         self.at(None, 0)
 
     def at(self, columns: Any, width: int) -> None:

@@ -80,16 +80,22 @@ class Chunk:
     cache: Any
     past: int
 
-    def columns_of(self, path: Sequence[int]) -> list[tuple[Any, Any]]:
-        """Keys and values (heads, nodes, width) of a path that ends in this chunk, layer by layer."""
+    def gathered(self, paths: Sequence[Sequence[int]]) -> list[tuple[Any, Any]]:
+        """Keys and values (paths, heads, nodes, width) of paths that end in this chunk, layer by layer; what follows a
+        path shorter than the longest is no one's."""
         import torch
 
+        longest = max(len(path) for path in paths)
         # Ancestors from earlier chunks stand first, in the order of their depth.
-        columns = [depth if node < self.first else self.past + node - self.first for depth, node in enumerate(path)]
-        found = []
+        columns = [
+            [depth if node < self.first else self.past + node - self.first for depth, node in enumerate(path)]
+            + [0] * (longest - len(path))
+            for path in paths
+        ]
+        index, found = torch.tensor(columns, dtype=torch.long), []
         for layer in self.cache.layers:
-            index = torch.tensor(columns, dtype=torch.long, device=layer.keys.device)
-            found.append((layer.keys[0].index_select(1, index), layer.values[0].index_select(1, index)))
+            at = index.to(layer.keys.device)
+            found.append((layer.keys[0][:, at].transpose(0, 1), layer.values[0][:, at].transpose(0, 1)))
         return found
 
 
