@@ -102,7 +102,10 @@ class Renderer:
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(context ids, continuation ids), both non-empty. An empty context is the BOS (the EOS where there is none).
         Raises InputError where nothing is left to score."""
-        context = self.render(messages, raw)
+        return self.follow(self.render(messages, raw), continuation, raw)
+
+    def follow(self, context: str, continuation: str, raw: bool = False) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """`pair_ids` of a context that is rendered already."""
         if raw or self.template is None:
             bare = context.rstrip()
             context, continuation = bare, context[len(bare) :] + continuation

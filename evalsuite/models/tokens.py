@@ -31,13 +31,22 @@ class Tokens:
         self._tokenizer = tokenizer
         self._template_arguments = {"strftime_now": TODAY.strftime, **(template_arguments or {})}
         self._end_ids = frozenset(end_ids)
+        # transformers' wrapper around a fast tokenizer costs several times the tokenising of a short text.
+        self._rust = tokenizer.backend_tokenizer if tokenizer.is_fast else None
+        if self._rust is not None:
+            self._rust.no_truncation()
+            self._rust.no_padding()
+        self._hidden: dict[tuple[str, ...], frozenset[int]] = {}
+        self._last: tuple[str, tuple[int, ...]] = ("", ())  # a context that several continuations follow
         self.prefix, self.suffix = self._probe_ends()
 
     # -- text and ids -------------------------------------------------------------------------------------------------
 
     def plain(self, text: str) -> tuple[int, ...]:
         """Ids of a text and nothing else; special tokens written in the text are recognised."""
-        return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        if self._rust is None:
+            return tuple(self._tokenizer.encode(text, add_special_tokens=False))
+        return tuple(self._rust.encode(text, add_special_tokens=False).ids)
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of a text with the tokenizer's BOS exactly once. Raises InputError where the text doubles it."""
@@ -60,7 +69,9 @@ class Tokens:
 
     def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(context ids, continuation ids) of two texts tokenised as one: see `evalsuite.models.rendering`."""
-        whole, alone = self.encode(context + continuation), self.encode(context) if context else self.prefix
+        if context != self._last[0]:
+            self._last = (context, self.encode(context))
+        whole, alone = self.encode(context + continuation), self._last[1] if context else self.prefix
         shared = 0
         while shared < min(len(whole), len(alone)) and whole[shared] == alone[shared]:
             shared += 1
@@ -72,8 +83,14 @@ class Tokens:
 
     def decode(self, ids: Sequence[int], keep: Collection[str] = ()) -> str:
         """Text of ids without special tokens, except those named in `keep`."""
-        hidden = self.special_ids - {self._id(text) for text in keep}
-        return str(self._tokenizer.decode([i for i in ids if i not in hidden], clean_up_tokenization_spaces=False))
+        kept = tuple(keep)
+        hidden = self._hidden.get(kept)
+        if hidden is None:
+            hidden = self._hidden[kept] = self.special_ids - {self._id(text) for text in kept}
+        shown = [i for i in ids if i not in hidden]
+        if self._rust is not None:
+            return str(self._rust.decode(shown, skip_special_tokens=False))
+        return str(self._tokenizer.decode(shown, clean_up_tokenization_spaces=False))
 
     def name(self, token_id: int) -> str:
         """A token as the vocabulary writes it."""

@@ -49,8 +49,7 @@ class Planner:
     def plan_all(
         self, wanted: Sequence[tuple[Request, int]], progress: Callable[[int, int, str], None] | None = None
     ) -> Iterator[Planned]:
-        """What `plan` gives for each (request, repeat), in order: rendered once for all repeats of a request, and
-        tokenised some hundreds at a time."""
+        """What `plan` gives for each (request, repeat), in order; rendered once for all repeats of a request."""
         for start in range(0, len(wanted), TOGETHER):
             if progress is not None:
                 progress(start, len(wanted), "tokenising")
@@ -123,8 +122,8 @@ class Planner:
 
     def _pair(self, request: Request, draft: Draft, continuation: str) -> Unit:
         unit = Unit("", "loglikelihood", draft.messages, draft.shown, continuation=continuation)
-        if self.renderer is not None:
-            ids, tail = self.renderer.pair_ids(draft.messages, continuation, raw=request.raw)
+        if self.renderer is not None and draft.text is not None:
+            ids, tail = self.renderer.follow(draft.text, continuation, request.raw)
             unit = replace(unit, prompt_ids=ids, continuation_ids=tail)
         elif request.raw or all(isinstance(m["content"], str) for m in draft.messages):
             # Servers score a given text through plain completions, so they need it as text.
