@@ -16,6 +16,8 @@ from evalsuite.models import ModelOptions, resolve
 from evalsuite.planning import Options, Plan, bind_all, compile_plan
 from evalsuite.records import Progress
 from evalsuite.running import Engine, Judge, judge_run, rescore_run, run_plan
+from evalsuite.running.early import EarlyJudge
+from evalsuite.running.figures import Row
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,9 +113,16 @@ def prepare(
     return jobs
 
 
-def execute(jobs: Sequence[Job], folder: Path, meter: Meter | None = None, overwrite: bool = False) -> list[store.Run]:
+def execute(
+    jobs: Sequence[Job],
+    folder: Path,
+    meter: Meter | None = None,
+    overwrite: bool = False,
+    told: Callable[[Row], None] | None = None,
+) -> list[store.Run]:
     """Runs compiled jobs one after the other. Each inherits what the one before has loaded where its backend can switch
-    (adapters of one base, weights of one shape); otherwise weights are released before the next are loaded."""
+    (adapters of one base, weights of one shape); otherwise weights are released before the next are loaded. `told`
+    hears of each sample as it is finished."""
     runs: list[store.Run] = []
     before: Engine | None = None
     try:
@@ -123,7 +132,7 @@ def execute(jobs: Sequence[Job], folder: Path, meter: Meter | None = None, overw
                 before.close()
             before = job.engine
             progress = meter(job.plan.model.name) if meter else None
-            runs.append(run_plan(job.engine, job.plan, folder, job.name, progress, overwrite))
+            runs.append(run_plan(job.engine, job.plan, folder, job.name, progress, overwrite, told))
     finally:
         if before is not None:
             before.close()
@@ -172,6 +181,15 @@ def prepare_judge(name: str, address: str, model_options: ModelOptions, folder: 
     engine = Engine(model, folder)
     engine.check_ready()
     return Judge(name, module, engine)
+
+
+def execute_judged(
+    jobs: Sequence[Job], folder: Path, judge: Judge, against: str, meter: Meter | None = None, overwrite: bool = False
+) -> list[store.Run]:
+    """`execute` while a judge on a server already reads what is finished, against a stored run. Its verdicts wait in
+    the cache for `judge_runs`."""
+    with EarlyJudge(judge, store.open_run(folder, against)) as early:
+        return execute(jobs, folder, meter, overwrite, early.tell)
 
 
 def judge_runs(

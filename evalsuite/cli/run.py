@@ -57,6 +57,7 @@ def _add_options(parser: argparse.ArgumentParser, tasks: bool = True) -> None:
 
 def run_verb(args: argparse.Namespace) -> int:
     from evalsuite import api
+    from evalsuite.running.early import may_overlap
 
     args = _with_config(args)
     if args.dry_run:
@@ -65,7 +66,13 @@ def run_verb(args: argparse.Namespace) -> int:
     _check_judge(args)
     jobs = _jobs(args, folder)
     judge = _prepare_judge(args, folder, jobs)
-    runs = api.execute(jobs, folder, common.meter, args.overwrite)
+    if judge is not None and args.against and may_overlap(judge):
+        common.say(f"judge {judge.label}: on a server, so it reads answers while others are still written")
+        runs = api.execute_judged(jobs, folder, judge, args.against, common.meter, args.overwrite)
+    else:
+        if judge is not None:
+            common.say(f"judge {judge.label}: in a phase of its own, after the subjects")
+        runs = api.execute(jobs, folder, common.meter, args.overwrite)
     if judge is not None:
         runs = api.judge_runs(judge, runs, folder, args.against, common.meter)
     if args.json:

@@ -51,7 +51,7 @@ def pair_cases(run: Run, baseline: Run, limit: int | None = None) -> list[Case]:
     """Cases of two runs: `a` is the run's answer, `b` the baseline's."""
     theirs_tasks = baseline.manifest["tasks"]
     judged = [task for task, info in run.manifest["tasks"].items() if info["judged"] and task in theirs_tasks]
-    mine, theirs = _first_answers(run), _first_answers(baseline)
+    mine, theirs = first_answers(run), first_answers(baseline)
     cases = []
     for task in judged:
         keys = [k for k in mine if k[0] == task and k in theirs]
@@ -62,7 +62,7 @@ def pair_cases(run: Run, baseline: Run, limit: int | None = None) -> list[Case]:
     return cases
 
 
-def _first_answers(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
+def first_answers(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
     """(task, sample) → (question, first answer) where there is one."""
     rows = [row for row in run.rows() if row["repeat"] == 0 and row["answer"] is not None]
     return {(row["task"], row["sample"]): (row["question"], row["answer"]) for row in rows}

