@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalsuite.backends.hf_net import Net, inputs, logits_at
+from evalsuite.models.tokens import common
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,6 @@ class Tree:
 
     def add(self, ids: tuple[int, ...]) -> Sequence[int]:
         """The node of each token of a sequence. The list is the tree's own and changes with the next call."""
-        from evalsuite.planning.groups import common
-
         shared = common(self._ids, ids)
         if shared < len(ids):
             parent = self._path[shared - 1] if shared else -1

@@ -25,7 +25,7 @@ from evalsuite.backends.ray_worker import Answered, Setup, Started, Worker, mach
 from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import Model, Renderer
 from evalsuite.models.model import BackendName, numeric_type
-from evalsuite.planning.groups import common
+from evalsuite.models.tokens import common
 from evalsuite.records import Completion, Done, Kind, Unit
 
 ENGINES = ("hf", "vllm")

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from evalsuite.backends.vllm_settings import Scoring
 from evalsuite.errors import BackendError
-from evalsuite.planning.groups import common
+from evalsuite.models.tokens import common
 from evalsuite.records import Completion
 
 Ids = tuple[int, ...]

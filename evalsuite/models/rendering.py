@@ -102,14 +102,17 @@ class Renderer:
     ) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(context ids, continuation ids), both non-empty. An empty context is the BOS (the EOS where there is none).
         Raises InputError where nothing is left to score."""
-        return self.follow(self.render(messages, raw), continuation, raw)
+        return self.follow(self.render(messages, raw), [continuation], raw)[0]
 
-    def follow(self, context: str, continuation: str, raw: bool = False) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """`pair_ids` of a context that is rendered already."""
+    def follow(
+        self, context: str, continuations: Sequence[str], raw: bool = False
+    ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """`pair_ids` of several continuations of a context that is rendered already."""
         if raw or self.template is None:
             bare = context.rstrip()
-            context, continuation = bare, context[len(bare) :] + continuation
-        return self.tokens.pair(context, continuation)
+            context, space = bare, context[len(bare) :]
+            continuations = [space + text for text in continuations]
+        return self.tokens.pairs(context, continuations)
 
     def conversation_ids(self, messages: Sequence[Message]) -> tuple[int, ...]:
         """Token ids of a finished conversation, as a reward model or an embedder reads it."""

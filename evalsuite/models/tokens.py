@@ -37,7 +37,6 @@ class Tokens:
             self._rust.no_truncation()
             self._rust.no_padding()
         self._hidden: dict[tuple[str, ...], frozenset[int]] = {}
-        self._last: tuple[str, tuple[int, ...]] = ("", ())  # a context that several continuations follow
         self.prefix, self.suffix = self._probe_ends()
 
     # -- text and ids -------------------------------------------------------------------------------------------------
@@ -46,7 +45,7 @@ class Tokens:
         """Ids of a text and nothing else; special tokens written in the text are recognised."""
         if self._rust is None:
             return tuple(self._tokenizer.encode(text, add_special_tokens=False))
-        return tuple(self._rust.encode(text, add_special_tokens=False).ids)
+        return self._plain_all([text])[0]
 
     def encode(self, text: str) -> tuple[int, ...]:
         """Ids of a text with the tokenizer's BOS exactly once. Raises InputError where the text doubles it."""
@@ -69,17 +68,27 @@ class Tokens:
 
     def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """(context ids, continuation ids) of two texts tokenised as one: see `evalsuite.models.rendering`."""
-        if context != self._last[0]:
-            self._last = (context, self.encode(context))
-        whole, alone = self.encode(context + continuation), self._last[1] if context else self.prefix
-        shared = 0
-        while shared < min(len(whole), len(alone)) and whole[shared] == alone[shared]:
-            shared += 1
-        if shared == len(whole):
-            raise InputError(f"the continuation {continuation!r} has no tokens of its own, so it has no probability")
-        if shared == 0:
-            return (self.first_id,), whole
-        return whole[:shared], whole[shared:]
+        return self.pairs(context, [continuation])[0]
+
+    def pairs(self, context: str, continuations: Sequence[str]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+        """The same for several continuations of one context."""
+        bare, *wholes = self._plain_all([context, *(context + text for text in continuations)])
+        alone = self._with_prefix(bare) if context else self.prefix
+        found = []
+        for continuation, text in zip(continuations, wholes, strict=True):
+            whole = self._with_prefix(text)
+            shared = common(whole, alone)
+            if shared == len(whole):
+                raise InputError(
+                    f"the continuation {continuation!r} has no tokens of its own, so it has no probability"
+                )
+            found.append((whole[:shared], whole[shared:]) if shared else ((self.first_id,), whole))
+        return found
+
+    def _plain_all(self, texts: list[str]) -> list[tuple[int, ...]]:
+        if self._rust is None:
+            return [self.plain(text) for text in texts]
+        return [tuple(found.ids) for found in self._rust.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: Sequence[int], keep: Collection[str] = ()) -> str:
         """Text of ids without special tokens, except those named in `keep`."""
@@ -229,3 +238,17 @@ def end_ids(path: Path) -> set[int]:
             value = read_json(path / name).get("eos_token_id")
             found |= {i for i in (value if isinstance(value, list) else [value]) if isinstance(i, int)}
     return found
+
+
+def common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Length of the longest common prefix, by bisection over slices (which compare at C's speed)."""
+    low, high = 0, min(len(a), len(b))
+    if a[:high] == b[:high]:
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle
+    return low

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from evalsuite.models import Model
+from evalsuite.models.tokens import common
 from evalsuite.records import Sampling, Unit
 
 GROUP = {"generate": 128, "loglikelihood": 1024, "reward": 64, "embed": 128}
@@ -54,20 +55,6 @@ def distinct_tokens(units: Iterable[Unit]) -> int:
     if not sequences:
         return 0
     return len(sequences[0]) + sum(len(b) - common(a, b) for a, b in pairwise(sequences))
-
-
-def common(a: Sequence[int], b: Sequence[int]) -> int:
-    """Length of the longest common prefix, by bisection over slices (which compare at C's speed)."""
-    low, high = 0, min(len(a), len(b))
-    if a[:high] == b[:high]:
-        return high
-    while high - low > 1:
-        middle = (low + high) // 2
-        if a[low:middle] == b[low:middle]:
-            low = middle
-        else:
-            high = middle
-    return low
 
 
 def _by_prefix(units: Sequence[Unit], most: int) -> list[list[str]]:

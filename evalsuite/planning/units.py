@@ -109,7 +109,7 @@ class Planner:
 
     def _units(self, request: Request, draft: Draft) -> list[Unit]:
         if request.kind == "loglikelihood":
-            return [self._pair(request, draft, text) for text in request.continuations]
+            return self._pairs(request, draft)
         ids: tuple[int, ...] | None = None
         if self.renderer is not None:
             ids = (
@@ -120,15 +120,20 @@ class Planner:
         unit = Unit("", request.kind, draft.messages, draft.shown, ids, sampling=request.sampling)
         return [self._identified(unit, request.repeat)]
 
-    def _pair(self, request: Request, draft: Draft, continuation: str) -> Unit:
-        unit = Unit("", "loglikelihood", draft.messages, draft.shown, continuation=continuation)
+    def _pairs(self, request: Request, draft: Draft) -> list[Unit]:
+        bare = Unit("", "loglikelihood", draft.messages, draft.shown)
         if self.renderer is not None and draft.text is not None:
-            ids, tail = self.renderer.follow(draft.text, continuation, request.raw)
-            unit = replace(unit, prompt_ids=ids, continuation_ids=tail)
-        elif request.raw or all(isinstance(m["content"], str) for m in draft.messages):
-            # Servers score a given text through plain completions, so they need it as text.
-            unit = replace(unit, prompt="\n\n".join(str(m["content"]) for m in draft.messages))
-        return self._identified(unit, request.repeat)
+            pairs = self.renderer.follow(draft.text, request.continuations, request.raw)
+            units = [
+                replace(bare, continuation=text, prompt_ids=ids, continuation_ids=tail)
+                for text, (ids, tail) in zip(request.continuations, pairs, strict=True)
+            ]
+        else:
+            if request.raw or all(isinstance(m["content"], str) for m in draft.messages):
+                # Servers score a given text through plain completions, so they need it as text.
+                bare = replace(bare, prompt="\n\n".join(str(m["content"]) for m in draft.messages))
+            units = [replace(bare, continuation=text) for text in request.continuations]
+        return [self._identified(unit, request.repeat) for unit in units]
 
     def _identified(self, unit: Unit, repeat: int) -> Unit:
         """Fingerprint and seed. Greedy and scoring units do not depend on draw or seed, so repeats of them are one."""

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import InputError, TaskError
 from evalsuite.models import ModelOptions, renderer, resolve
+from evalsuite.models.tokens import common
 from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan
-from evalsuite.planning.groups import GROUP, GROUP_TOKENS, common, distinct_tokens, group
+from evalsuite.planning.groups import GROUP, GROUP_TOKENS, distinct_tokens, group
 from evalsuite.planning.summary import summarise
 from evalsuite.records import Completions, Message, Request, Sampling, Unit, assistant, system, user
 from evalsuite.registry import find_tasks
