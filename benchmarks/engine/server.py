@@ -29,7 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import openai
 from common import HERE, Row, environment, goal, parser, random_llama, record, status, versions
 
 from evalsuite.backends.openai import OpenAIBackend
@@ -89,6 +88,8 @@ def bare_openai(url: str, bodies: Sequence[Body], slots: int, timeout: float) ->
     """The same with the openai client, its own retries off."""
 
     async def main() -> Row:
+        import openai  # a peer: `peers.sh` brings it with vLLM
+
         http = openai.DefaultAsyncHttpxClient(trust_env=False)
         client = openai.AsyncOpenAI(api_key="none", base_url=f"{url}/v1", max_retries=0, http_client=http)
 
