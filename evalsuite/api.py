@@ -10,12 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsuite import registry, store
+from evalsuite import judging, registry, store
 from evalsuite.errors import InputError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.planning import Options, Plan, bind_all, compile_plan
 from evalsuite.records import Progress
-from evalsuite.running import Engine, Judge, judge_run, rescore_run, run_plan
+from evalsuite.running import Engine, ReadyJudge, judge_run, rescore_run, run_plan
 from evalsuite.running.early import EarlyJudge
 from evalsuite.running.figures import Row
 
@@ -167,12 +167,12 @@ def run(
     return Run(execute(jobs, folder, progress)[0])
 
 
-def prepare_judge(name: str, address: str, model_options: ModelOptions, folder: Path) -> Judge:
+def prepare_judge(name: str, address: str, model_options: ModelOptions, folder: Path) -> ReadyJudge:
     """A judge with the model that answers for it, checked before anything is generated (a missing key ends here).
 
     The subject's system prompt is not the judge's: it is left out.
     """
-    module = registry.find_judge(name)
+    found = judging.find(name)
     model = resolve(address, replace(model_options, system=None))
     if "generate" not in model.kinds:
         raise InputError(
@@ -180,11 +180,16 @@ def prepare_judge(name: str, address: str, model_options: ModelOptions, folder: 
         )
     engine = Engine(model, folder)
     engine.check_ready()
-    return Judge(name, module, engine)
+    return ReadyJudge(found, engine)
 
 
 def execute_judged(
-    jobs: Sequence[Job], folder: Path, judge: Judge, against: str, meter: Meter | None = None, overwrite: bool = False
+    jobs: Sequence[Job],
+    folder: Path,
+    judge: ReadyJudge,
+    against: str,
+    meter: Meter | None = None,
+    overwrite: bool = False,
 ) -> list[store.Run]:
     """`execute` while a judge on a server already reads what is finished, against a stored run. Its verdicts wait in
     the cache for `judge_runs`."""
@@ -193,7 +198,7 @@ def execute_judged(
 
 
 def judge_runs(
-    judge: Judge,
+    judge: ReadyJudge,
     runs: Sequence[store.Run],
     folder: Path,
     against: str | None = None,

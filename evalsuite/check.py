@@ -198,7 +198,9 @@ def _read(function: Callable[[Any], Any], reply: Any) -> Any:
 
 def check_judge(name: str) -> Iterator[Finding]:
     """A judge's parser tables, and the law that its module states over recorded replies."""
-    module = registry.find_judge(name)
+    from evalsuite.judging import find
+
+    module = find(name).functions
     yield from _parsers(f"judge {name}", module)
     if hasattr(module, "replay"):
         faults = list(module.replay())

@@ -302,11 +302,3 @@ def judges() -> dict[str, tuple[Path, dict[str, Any], str]]:
             literal, summary = read_literal(path, "JUDGE")
             found[path.parent.name] = (path, literal, summary)
     return found
-
-
-def find_judge(name: str) -> ModuleType:
-    """The module of a judge by its name; unknown names suggest the nearest."""
-    known = judges()
-    if name not in known:
-        raise unknown("judge", name, known)
-    return load_module(known[name][0], "judge")

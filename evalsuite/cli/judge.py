@@ -32,16 +32,15 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    from evalsuite import registry
-    from evalsuite.judging import judge_pairs, one_each, summarise, write_annotations
+    from evalsuite.judging import How, find, judge_cases, summarise, write_annotations
     from evalsuite.judging.pairing import cases_of_files
     from evalsuite.models import resolve
     from evalsuite.planning import Options
     from evalsuite.running import Engine, answer
 
     folder = common.store_of(args)
-    judge = registry.find_judge(args.judge)
-    if judge.JUDGE["protocol"] != "pairwise" or len(args.responses) != 2:
+    judge = find(args.judge)
+    if not judge.pairs or len(args.responses) != 2:
         raise JudgeError(f"judge {args.judge}: compares two files: --responses A B")
     if args.limit is not None and args.limit < 1:
         raise InputError(f"--limit {args.limit}: must be at least 1")
@@ -53,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
     engine = Engine(model, folder, max_errors=args.max_errors)
     try:
         engine.check_ready()
-        annotations = judge_pairs(
+        annotations = judge_cases(
             cases,
             judge,
-            lambda requests: one_each(answer(engine, requests, options, common.meter(model.name))),
+            lambda requests: answer(engine, requests, options, common.meter(model.name)),
             judge_model=model.name,
-            logprobs=not args.no_logprobs,
+            how=How(verdicts="text" if args.no_logprobs else "logprobs"),
         )
     finally:
         engine.close()

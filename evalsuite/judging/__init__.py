@@ -1,25 +1,46 @@
-"""Judging: cases → placements → verdicts → outcomes, as data and pure functions; a judge is a content folder.
+"""Judging: cases → placements → verdicts → annotations → outcomes, as data and pure functions; a judge is a folder.
 
-judge = registry.find_judge("pairwise")
-annotations = judge_pairs(cases, judge, answer, judge_model="gpt")      # `answer` asks the model
+judge = find("pairwise")
+annotations = judge_cases(cases, judge, ask, judge_model="gpt")      # `ask` asks the model
 summarise(annotations, judge.aggregate).win_rate
 """
 
 from evalsuite.judging.annotations import read_annotations, write_annotations
-from evalsuite.judging.contract import Annotation, Case, Outcome, Placement, Verdict, mean_over_orders
-from evalsuite.judging.pairwise import Summary, judge_identity, judge_pairs, one_each, summarise
+from evalsuite.judging.asking import How, annotate, judge_cases
+from evalsuite.judging.contract import (
+    Annotation,
+    Answer,
+    Case,
+    Criterion,
+    Outcome,
+    Placement,
+    Step,
+    Verdict,
+    mean_grade,
+    mean_over_orders,
+    pair,
+)
+from evalsuite.judging.judge import Judge, find
+from evalsuite.judging.summary import Summary, summarise
 
 __all__ = [
     "Annotation",
+    "Answer",
     "Case",
+    "Criterion",
+    "How",
+    "Judge",
     "Outcome",
     "Placement",
+    "Step",
     "Summary",
     "Verdict",
-    "judge_identity",
-    "judge_pairs",
+    "annotate",
+    "find",
+    "judge_cases",
+    "mean_grade",
     "mean_over_orders",
-    "one_each",
+    "pair",
     "read_annotations",
     "summarise",
     "write_annotations",

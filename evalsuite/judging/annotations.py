@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from evalsuite.judging.contract import Annotation
 _FIELDS = {f.name for f in fields(Annotation)}
 
 
-def write_annotations(path: Path, annotations: Sequence[Annotation]) -> None:
+def write_annotations(path: Path, annotations: Iterable[Annotation]) -> None:
     """Replaces the file in one step: a reader never sees half of it."""
     half = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from evalsuite.backends.responses import Key, Response, read_responses, same
 from evalsuite.errors import InputError
-from evalsuite.judging.contract import Case
+from evalsuite.judging.contract import Answer, Case, pair
 from evalsuite.records import user
 
 Named = tuple[str, str]
@@ -35,7 +35,8 @@ def cases_of_files(a: Path, b: Path, questions: Path | None = None, limit: int |
                 raise InputError(f"{a}: sample {identity} has no prompt; give the prompts' file with --questions FILE")
             messages = tuple(user(turn) for turn in turns[: max(x.turn, 1)])
             sample = f"{identity}#{x.turn}" if x.turn > 1 else identity
-            cases.append(Case(sample, messages, x.text, y.text, "", *names, repeat=repeat))
+            answers = Answer(x.text, names[0]), Answer(y.text, names[1])
+            cases.append(pair(sample, messages, *answers, repeat=repeat))
     return cases
 
 

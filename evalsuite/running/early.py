@@ -10,16 +10,16 @@ import threading
 from types import TracebackType
 
 from evalsuite.errors import EvalsuiteError
-from evalsuite.judging import Case
+from evalsuite.judging import Answer, Case, judge_cases, pair
 from evalsuite.planning.samples import last_user
-from evalsuite.records import user
+from evalsuite.records import Completion, Request, user
 from evalsuite.running.engine import answer
 from evalsuite.running.figures import Row
-from evalsuite.running.judged import Judge, first_answers
+from evalsuite.running.judged import ReadyJudge, first_answers
 from evalsuite.store import Run
 
 
-def may_overlap(judge: Judge) -> bool:
+def may_overlap(judge: ReadyJudge) -> bool:
     """Whether a judge can answer beside a subject."""
     return judge.engine.model.backend == "openai"
 
@@ -31,7 +31,7 @@ class EarlyJudge:
     ...     run_plan(engine, plan, store, told=early.tell)
     """
 
-    def __init__(self, judge: Judge, baseline: Run) -> None:
+    def __init__(self, judge: ReadyJudge, baseline: Run) -> None:
         self._judge = judge
         self._theirs = first_answers(baseline)
         self._cases: queue.SimpleQueue[Case | None] = queue.SimpleQueue()
@@ -44,7 +44,8 @@ class EarlyJudge:
         theirs = self._theirs.get((row.task.id, row.sample.id))
         if row.repeat == 0 and theirs is not None and row.generated and row.task.spec.get("judged"):
             asked = (user(last_user(row.sample.messages)),)
-            self._cases.put(Case(row.sample.id, asked, row.generated[0].text, theirs[1], task=row.task.id))
+            answers = Answer(row.generated[0].text), Answer(theirs[1])
+            self._cases.put(pair(row.sample.id, asked, *answers, task=row.task.id))
 
     def __enter__(self) -> "EarlyJudge":
         self._thread.start()
@@ -61,15 +62,17 @@ class EarlyJudge:
         more = True
         while more:
             cases, more = self._next()
-            requests = [request for case in cases for request in self._judge.module.requests(case)]
             if self._stopped:
                 return
             try:
-                if requests:
-                    answer(self._judge.engine, requests)
-                    self.asked += len(requests)
+                judge_cases(cases, self._judge.judge, self._ask)
             except EvalsuiteError:
                 return  # `judge_run` asks again and tells
+
+    def _ask(self, requests: list[Request]) -> list[tuple[Completion, ...]]:
+        replies = answer(self._judge.engine, requests)
+        self.asked += len(requests)
+        return replies
 
     def _next(self) -> tuple[list[Case], bool]:
         """Waits for a case and takes all that are there; False at the end."""

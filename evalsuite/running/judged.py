@@ -3,32 +3,32 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from types import ModuleType
 
 from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
-from evalsuite.judging import Annotation, Case, judge_pairs, one_each, summarise, write_annotations
-from evalsuite.records import Completion, Metric, Progress, Request, user
+from evalsuite.judging import Annotation, Answer, Case, Judge, judge_cases, pair, summarise, write_annotations
+from evalsuite.records import Metric, Progress, user
 from evalsuite.running.engine import Engine, answer
 from evalsuite.store import Run
 from evalsuite.store.runs import read_run, write_json
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A judge ready to work: its name, its module (prompts and parser), and the model that answers."""
+class ReadyJudge:
+    """A judge ready to work: what asks and reads, and the model that answers."""
 
-    name: str
-    module: ModuleType
+    judge: Judge
     engine: Engine
 
     @property
     def label(self) -> str:
         """How metrics name it: protocol and model belong to the figure (`pairwise:smollm2`)."""
-        return f"{self.name}:{self.engine.model.name}"
+        return f"{self.judge.name}:{self.engine.model.name}"
 
 
-def judge_run(judge: Judge, run: Run, baseline: Run, progress: Progress | None = None, limit: int | None = None) -> Run:
+def judge_run(
+    ready: ReadyJudge, run: Run, baseline: Run, progress: Progress | None = None, limit: int | None = None
+) -> Run:
     """Judges a run's open answers against a baseline's and writes annotations and win rates into the run's folder.
 
     Tasks that declare `judged` are taken; pairs are samples that both runs answered (the first draw; saying nothing is
@@ -37,14 +37,12 @@ def judge_run(judge: Judge, run: Run, baseline: Run, progress: Progress | None =
     cases = pair_cases(run, baseline, limit)
     if not cases:
         raise InputError(f"runs {run.name} and {baseline.name} share no task with open answers to judge")
-
-    def ask(requests: list[Request]) -> list[Completion | None]:
-        return one_each(answer(judge.engine, requests, progress=progress))
-
-    annotations = judge_pairs(cases, judge.module, ask, judge.engine.model.name)
+    annotations = judge_cases(
+        cases, ready.judge, lambda r: answer(ready.engine, r, progress=progress), ready.engine.model.name
+    )
     tasks = dict.fromkeys(c.task for c in cases)
-    metrics = [_win_rate(judge, baseline, [a for a in annotations if a.task == task]) for task in tasks]
-    return _store(run, judge, baseline, annotations, metrics)
+    metrics = [_win_rate(ready, baseline, [a for a in annotations if a.task == task]) for task in tasks]
+    return _store(run, ready, baseline, annotations, metrics)
 
 
 def pair_cases(run: Run, baseline: Run, limit: int | None = None) -> list[Case]:
@@ -58,7 +56,8 @@ def pair_cases(run: Run, baseline: Run, limit: int | None = None) -> list[Case]:
         for key in keys[:limit]:
             question, a = mine[key]
             b = theirs[key][1]
-            cases.append(Case(key[1], (user(question),), a, b, task=task, model_a=run.name, model_b=baseline.name))
+            answers = Answer(a, run.name), Answer(b, baseline.name)
+            cases.append(pair(key[1], (user(question),), *answers, task=task))
     return cases
 
 
@@ -68,12 +67,12 @@ def first_answers(run: Run) -> dict[tuple[str, str], tuple[str, str]]:
     return {(row["task"], row["sample"]): (row["question"], row["answer"]) for row in rows}
 
 
-def _win_rate(judge: Judge, baseline: Run, annotations: Sequence[Annotation]) -> Metric:
-    summary = summarise(annotations, judge.module.aggregate)
+def _win_rate(ready: ReadyJudge, baseline: Run, annotations: Sequence[Annotation]) -> Metric:
+    summary = summarise(annotations, ready.judge.aggregate)
     interval = summary.win_rate
     return Metric(
         task=annotations[0].task,
-        name=f"win_rate[{judge.label} against {baseline.name}]",
+        name=f"win_rate[{ready.label} against {baseline.name}]",
         value=interval.value,
         low=interval.low,
         high=interval.high,
@@ -84,8 +83,10 @@ def _win_rate(judge: Judge, baseline: Run, annotations: Sequence[Annotation]) ->
     )
 
 
-def _store(run: Run, judge: Judge, baseline: Run, annotations: Sequence[Annotation], metrics: Sequence[Metric]) -> Run:
-    name = fingerprint([judge.label, baseline.name])[:8]
+def _store(
+    run: Run, ready: ReadyJudge, baseline: Run, annotations: Sequence[Annotation], metrics: Sequence[Metric]
+) -> Run:
+    name = fingerprint([ready.label, baseline.name])[:8]
     write_annotations(run.path / f"annotations-{name}.jsonl", annotations)
     figures = json.loads((run.path / "metrics.json").read_text(encoding="utf-8"))
     names = {m.name for m in metrics}

@@ -3,16 +3,17 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from string import Template
 
 from evalsuite.errors import JudgeError
-from evalsuite.judging.contract import ORDERS, Case, Outcome, Placement, Verdict, mean_over_orders
-from evalsuite.records import Completion, Message, Request, Sampling, system, user
+from evalsuite.judging.contract import ORDERS, Answer, Case, Outcome, Placement, Verdict, mean_over_orders, pair
+from evalsuite.records import Completion, Completions, Message, Request, Sampling, system, user
 from evalsuite.scoring.verdicts import choice_letter
 
-JUDGE = {"version": 1, "protocol": "pairwise", "letters": "ABC", "files": ["system.md", "prompt.md"]}
+JUDGE = {"version": 1, "protocol": "pairwise", "answers": [2, 2]}
 
 LETTERS = "ABC"  # C is a tie
 SAMPLING = Sampling(max_tokens=32, temperature=0.0, top_logprobs=10)
@@ -32,8 +33,14 @@ def requests(case: Case) -> list[Request]:
     ]  # fmt: skip
 
 
-def parse(completion: Completion) -> Verdict | None:
+def parse(case: Case, completions: Completions, key: str) -> Verdict | None:
     """The judge's own reply, and nothing else, decides; None where it names no letter or several."""
+    verdict = reading(completions[key])
+    return verdict and replace(verdict, order=key)
+
+
+def reading(completion: Completion) -> Verdict | None:
+    """What one reply says about the answer shown first."""
     letter = choice_letter(completion.text, LETTERS)
     if letter is None:
         return None
@@ -97,8 +104,8 @@ def _file(name: str) -> str:
 
 def read(reply: str) -> float | None:
     """A reply's preference for the first answer, by its text."""
-    verdict = parse(Completion(text=reply))
-    return None if verdict is None else verdict.first
+    verdict = reading(Completion(text=reply))
+    return None if verdict is None else verdict.value
 
 
 PARSER = {
@@ -137,9 +144,10 @@ def replay() -> list[str]:
         (("A", "Both"), None, None),
     ]
     faults = []
+    case = pair("recorded", (user("Question"),), Answer("one"), Answer("two"))
     for replies, preference, consistent in recorded:
-        verdicts = [parse(Completion(text=reply)) for reply in replies]
-        placed = [v and Verdict(v.first, v.mode, o) for v, o in zip(verdicts, ORDERS, strict=True)]
+        completions = Completions({o: [Completion(text=reply)] for o, reply in zip(ORDERS, replies, strict=True)})
+        placed = [parse(case, completions, order) for order in ORDERS]
         if aggregate(placed) != Outcome(preference, consistent):
             faults.append(f"{replies}: {aggregate(placed)}, not {preference}, consistent {consistent}")
     return faults

@@ -112,14 +112,14 @@ def test_pairing_by_id_needs_prompts(tmp_path: Path) -> None:
     cases = cases_of_files(a, b, questions)
     assert [c.id for c in cases] == ["81", "81#2", "82", "82#2"]
     assert [m["content"] for m in cases[1].messages] == ["Q81", "And 81?"]
-    assert (cases[0].model_a, cases[0].model_b) == ("a", "b")
+    assert tuple(answer.model for answer in cases[0].answers) == ("a", "b")
 
 
 def test_public_files_pair_up(public_data: Callable[[str], Path]) -> None:
     names = [f"alpaca_eval/model_outputs/{m}.json.gz" for m in ("alpaca-7b", "vicuna-13b-v1.5")]
     cases = cases_of_files(public_data(names[0]), public_data(names[1]))
     assert len(cases) == 805
-    assert (cases[0].model_a, cases[0].model_b) == ("alpaca-7b", "vicuna-13b-v1.5")
+    assert tuple(answer.model for answer in cases[0].answers) == ("alpaca-7b", "vicuna-13b-v1.5")
     turns = [f"mt_bench/answers_{m}.jsonl.gz" for m in ("Llama-3.1-8B-Instruct", "Phi-3.5-mini-Instruct")]
     questions = public_data("mt_bench/questions.jsonl.gz")
     assert len(cases_of_files(public_data(turns[0]), public_data(turns[1]), questions)) == 160

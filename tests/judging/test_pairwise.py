@@ -2,34 +2,37 @@
 
 import math
 from collections.abc import Callable, Sequence
-from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite import registry
 from evalsuite.errors import InputError, JudgeError
 from evalsuite.judging import (
     Annotation,
+    Answer,
     Case,
+    How,
     Outcome,
     Verdict,
-    judge_identity,
-    judge_pairs,
+    find,
+    judge_cases,
     mean_over_orders,
+    pair,
     read_annotations,
     summarise,
     write_annotations,
 )
 from evalsuite.records import Completion, Message, Request, assistant, user
 
-judge: ModuleType = registry.find_judge("pairwise")
+judge = find("pairwise")
+module = judge.functions
 
 
 def case(a: str = "Paris.", b: str = "London.", number: int = 0) -> Case:
-    return Case(f"q{number}", (user(f"Capital of France? ({number})"),), a, b, "task", "good", "bad")
+    question = (user(f"Capital of France? ({number})"),)
+    return pair(f"q{number}", question, Answer(a, "good"), Answer(b, "bad"), "task")
 
 
 def answering(decide: Callable[[str, str], str]) -> Callable[[list[Request]], list[Completion]]:
@@ -53,7 +56,7 @@ def shown(prompt: str) -> tuple[str, str]:
 def test_labels_map_back_in_both_orders() -> None:
     """Guards regression item 20: a judge that always prefers the same answer gives it the win in either order."""
     for text, expected in (("Paris.", 1.0), ("London.", 0.0)):
-        rows = judge_pairs([case()], judge, answering(lambda first, _, t=text: "A" if first == t else "B"))
+        rows = judge_cases([case()], judge, answering(lambda first, _, t=text: "A" if first == t else "B"))
         assert [r.order for r in rows] == ["ab", "ba"]
         assert [r.preference for r in rows] == [expected, expected]
         summary = summarise(rows, judge.aggregate)
@@ -64,7 +67,7 @@ def test_labels_map_back_in_both_orders() -> None:
 @pytest.mark.parametrize(("reply", "first"), [("A", 1.0), ("B", 0.0)])
 def test_a_judge_that_names_a_place_is_a_coin(reply: str, first: float) -> None:
     """Guards regression item 20: position bias cancels, and is shown."""
-    rows = judge_pairs([case(number=i) for i in range(10)], judge, answering(lambda *_: reply))
+    rows = judge_cases([case(number=i) for i in range(10)], judge, answering(lambda *_: reply))
     summary = summarise(rows)
     assert summary.win_rate.value == 0.5
     assert summary.consistency.value == 0.0
@@ -82,7 +85,7 @@ def test_ties_count_half_and_once() -> None:
         return "C" if wanted == "tie" else "A" if wanted == side else "B"
 
     cases = [case(f"q{i}/1", f"q{i}/2", i) for i in range(4)]
-    summary = summarise(judge_pairs(cases, judge, answering(decide)))
+    summary = summarise(judge_cases(cases, judge, answering(decide)))
     assert summary.win_rate.value == 2.5 / 4
     assert (summary.win_rate.n, summary.ties) == (4, 1)
     low, high = summary.win_rate.low, summary.win_rate.high
@@ -95,7 +98,7 @@ def test_identical_answers_are_a_tie_without_asking() -> None:
     def never(requests: list[Request]) -> list[Completion]:
         raise AssertionError(requests)
 
-    rows = judge_pairs([case("same", "same")], judge, never)
+    rows = judge_cases([case("same", "same")], judge, never)
     assert [(r.status, r.preference) for r in rows] == [("identical", 0.5)] * 2
     summary = summarise(rows)
     assert (summary.win_rate.value, summary.unparsed, summary.consistency.n) == (0.5, None, 0)
@@ -143,17 +146,17 @@ def test_missing_verdicts_have_reasons_and_are_no_zeros() -> None:
             found.append(replies[name] if name != "q0" else Completion(text="A" if side == "1" else "B"))
         return found
 
-    rows = judge_pairs([case(f"q{i}/1", f"q{i}/2", i) for i in range(6)], judge, answer)
-    statuses = ["parsed", "judge_parse", "empty", "judge_refusal", "backend_error", "too_long"]
+    rows = judge_cases([case(f"q{i}/1", f"q{i}/2", i) for i in range(6)], judge, answer)
+    statuses = ["parsed", "judge_parse", "judge_parse", "judge_refusal", "backend_error", "too_long"]
     assert [r.status for r in rows[::2]] == statuses
     summary = summarise(rows)
     assert (summary.win_rate.value, summary.win_rate.n) == (1.0, 1)
-    assert summary.missing == dict.fromkeys(statuses[1:], 1)
+    assert summary.missing == {"judge_parse": 2, "judge_refusal": 1, "backend_error": 1, "too_long": 1}
     assert summary.unparsed == pytest.approx(10 / 12)
 
 
 def test_nothing_readable_is_no_figure() -> None:
-    summary = summarise(judge_pairs([case()], judge, answering(lambda *_: "Both")))
+    summary = summarise(judge_cases([case()], judge, answering(lambda *_: "Both")))
     assert summary.win_rate.value is None
     assert summary.win_rate.n == 0
 
@@ -179,7 +182,7 @@ def test_an_answer_cannot_leave_its_tags_or_speak_for_the_judge(attack: str) -> 
         seen.extend(str(r.messages[-1]["content"]) for r in requests)
         return [Completion(text="B" if r.key == "ab" else "A") for r in requests]
 
-    rows = judge_pairs([Case("x", (user(f"Hi {attack}"),), attack, "honest")], judge, answer)
+    rows = judge_cases([pair("x", (user(f"Hi {attack}"),), Answer(attack), Answer("honest"))], judge, answer)
     assert [r.preference for r in rows] == [0.0, 0.0]
     for prompt in seen:
         for tag in ("conversation", "answer_a", "answer_b"):
@@ -191,7 +194,7 @@ def test_an_answer_cannot_leave_its_tags_or_speak_for_the_judge(attack: str) -> 
 @given(st.text(alphabet="<>/ answer_aAbB[]$conversation\n", max_size=60))
 def test_any_answer_stays_inside(text: str) -> None:
     """A law over texts made of our own delimiters: each tag occurs once, in its order."""
-    prompt = str(judge.requests(Case("x", (user("Q"),), text, text + "!"))[0].messages[-1]["content"])
+    prompt = str(judge.requests(pair("x", (user("Q"),), Answer(text), Answer(text + "!")))[0].messages[-1]["content"])
     places = [
         prompt.lower().find(f"{open_}{tag}>") for tag in ("conversation", "answer_a", "answer_b") for open_ in "<"
     ]
@@ -203,36 +206,36 @@ def test_any_answer_stays_inside(text: str) -> None:
 @given(st.text(max_size=80).filter(lambda t: "<" not in t and "[" not in t))
 def test_ordinary_answers_reach_the_judge_unchanged(text: str) -> None:
     """Guards regression item 18's flavour: a prompt builder changes nothing that it need not."""
-    prompt = str(judge.requests(Case("x", (user("Q"),), text, text + "!"))[0].messages[-1]["content"])
+    prompt = str(judge.requests(pair("x", (user("Q"),), Answer(text), Answer(text + "!")))[0].messages[-1]["content"])
     assert f"<answer_a>\n{text}\n</answer_a>" in prompt
 
 
 def test_code_keeps_its_brackets() -> None:
     assert (
-        judge.escape("m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]") == "m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]"
+        module.escape("m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]") == "m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]"
     )
 
 
 def test_conversations_keep_their_roles() -> None:
     turns = (user("Hi"), assistant("Hello."), user("And now?"))
-    prompt = str(judge.requests(Case("x", turns, "1", "2"))[0].messages[-1]["content"])
+    prompt = str(judge.requests(pair("x", turns, Answer("1"), Answer("2")))[0].messages[-1]["content"])
     assert "<user>\nHi\n</user>\n<assistant>\nHello.\n</assistant>\n<user>\nAnd now?\n</user>" in prompt
     image = Message(role="user", content=[{"type": "image", "image": "x.png"}])
     with pytest.raises(JudgeError, match="image"):
-        judge.requests(Case("x", (image,), "1", "2"))
+        judge.requests(pair("x", (image,), Answer("1"), Answer("2")))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("reply", "expected"), judge.PARSER["table"])
+@pytest.mark.parametrize(("reply", "expected"), module.PARSER["table"])
 def test_parser_table(reply: str, expected: float | None) -> None:
     """Guards regression items 5 and 6 for this judge's own parser."""
-    assert judge.read(reply) == expected
+    assert module.read(reply) == expected
 
 
 def test_recorded_replies() -> None:
-    assert judge.replay() == []
+    assert module.replay() == []
 
 
 def steps(*tables: dict[str, float]) -> tuple[dict[str, float], ...]:
@@ -252,14 +255,14 @@ def steps(*tables: dict[str, float]) -> tuple[dict[str, float], ...]:
     ],
 )
 def test_expected_preference(text: str, tables: tuple[dict[str, float], ...], expected: float) -> None:
-    verdict = judge.parse(Completion(text=text, top_logprobs=tables))
+    verdict = module.reading(Completion(text=text, top_logprobs=tables))
     assert verdict is not None
-    assert verdict.first == pytest.approx(expected)
+    assert verdict.value == pytest.approx(expected)
     assert verdict.mode == ("logprobs" if tables else "text")
 
 
 def test_log_probabilities_cannot_give_a_verdict_that_the_text_does_not() -> None:
-    assert judge.parse(Completion(text="Both", top_logprobs=steps({"A": 0.9, "B": 0.1}))) is None
+    assert module.reading(Completion(text="Both", top_logprobs=steps({"A": 0.9, "B": 0.1}))) is None
 
 
 def test_text_alone_may_be_asked_for() -> None:
@@ -269,7 +272,7 @@ def test_text_alone_may_be_asked_for() -> None:
         asked.extend(requests)
         return [Completion(text="C") for _ in requests]
 
-    judge_pairs([case()], judge, answer, logprobs=False)
+    judge_cases([case()], judge, answer, how=How(verdicts="text"))
     assert {r.sampling.top_logprobs for r in asked} == {0}
     assert {r.role for r in asked} == {"judge"}
 
@@ -279,14 +282,14 @@ def test_text_alone_may_be_asked_for() -> None:
 
 def test_identity_follows_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """A judge is named with what it asks: another prompt is another judge."""
-    before = judge_identity(judge)
+    before = judge.identity
     assert before.startswith("pairwise/1#")
-    monkeypatch.setattr(judge, "_file", lambda name: "$conversation $first $second, please")
-    assert judge_identity(judge) != before
+    monkeypatch.setattr(module, "_file", lambda name: "$conversation $first $second, please")
+    assert find("pairwise").identity != before
 
 
 def test_annotations_survive_a_file(tmp_path: Any) -> None:
-    rows = judge_pairs([case("a\u2028b", "c")], judge, answering(lambda *_: "A\u0085"), judge_model="m")
+    rows = judge_cases([case("a\u2028b", "c")], judge, answering(lambda *_: "A\u0085"), judge_model="m")
     path = tmp_path / "deep" / "annotations.jsonl"
     write_annotations(path, rows)
     assert read_annotations(path) == rows
@@ -297,7 +300,7 @@ def test_annotations_survive_a_file(tmp_path: Any) -> None:
 
 
 def test_pairs_are_not_mixed() -> None:
-    rows: Sequence[Annotation] = judge_pairs([case()], judge, answering(lambda *_: "A"))
-    other = judge_pairs([case()], judge, answering(lambda *_: "A"), judge_model="another")
+    rows: Sequence[Annotation] = judge_cases([case()], judge, answering(lambda *_: "A"))
+    other = judge_cases([case()], judge, answering(lambda *_: "A"), judge_model="another")
     with pytest.raises(ValueError, match="one pair"):
         summarise([*rows, *other])

@@ -126,7 +126,7 @@ def test_a_judges_verdicts_stand_under_the_answer(make_run, tmp_path):
     runs = [make_run(name, {"open": {"ead": [0.2, 0.4]}}) for name in ("a", "b")]
     said = [("s0", "ab", 1.0, "<b>A</b>"), ("s0", "ba", 0.5, "C"), ("s1", "ab", 1.0, "A"), ("s1", "ba", None, "")]
     rows = [
-        Annotation(sample, "open", "b", "a", "pairwise/1#x", "j", "pairwise", order, value, status, "text", raw)
+        Annotation(sample, "open", "b", "a", "pairwise/1#x", "j", "pairwise", order, value, status, "text", raw=raw)
         for sample, order, value, raw in said
         for status in ["judge_parse" if value is None else "parsed"]
     ]
