@@ -1,4 +1,5 @@
-"""Pure functions on arrays: intervals, paired differences, several tests at once, power.
+"""Pure functions on arrays: intervals, paired differences, several tests at once, power, and rankings: win rates,
+length control, Bradley–Terry, Elo, ranks, agreement, roll-ups.
 
 Nothing here knows a task, a run or a file; missing values are dropped (and counted) by the caller, who gets a
 ValueError where some are left. Every figure comes back with its n and its interval.
@@ -8,24 +9,98 @@ ValueError where some are left. Every figure comes back with its n and its inter
     'wilson'
 """
 
+from evalsuite.statistics.agreement import (
+    LeaveOneOut,
+    VoteAgreement,
+    brier,
+    cohen_kappa,
+    f1,
+    krippendorff_alpha,
+    leave_one_out,
+    log_loss,
+    raw_agreement,
+    vote_agreement,
+)
+from evalsuite.statistics.battles import Battles, battles, style_difference
+from evalsuite.statistics.bradley_terry import (
+    BradleyTerry,
+    BradleyTerryDraws,
+    RatingScale,
+    bradley_terry,
+    bradley_terry_bootstrap,
+)
+from evalsuite.statistics.correlation import kendall, pearson, spearman
+from evalsuite.statistics.elo import EloOrders, EloRule, elo, elo_over_orders
 from evalsuite.statistics.intervals import Interval, bootstrap, mean_interval, ratio, wilson, win_rate
 from evalsuite.statistics.multiple import benjamini_hochberg, holm
 from evalsuite.statistics.paired import Paired, mcnemar, paired_difference, sign_flip, tango
 from evalsuite.statistics.power import minimum_detectable_effect
+from evalsuite.statistics.ranks import (
+    RankingAgreement,
+    Separability,
+    interval_ranks,
+    order_scores,
+    pair_probabilities,
+    rank_groups,
+    rank_intervals,
+    ranking_agreement,
+    ranks,
+    separability,
+)
+from evalsuite.statistics.rates import Averages, WinRate, averages, preference_rate
 
 __all__ = [
+    "Averages",
+    "Battles",
+    "BradleyTerry",
+    "BradleyTerryDraws",
+    "EloOrders",
+    "EloRule",
     "Interval",
+    "LeaveOneOut",
     "Paired",
+    "RankingAgreement",
+    "RatingScale",
+    "Separability",
+    "VoteAgreement",
+    "WinRate",
+    "averages",
+    "battles",
     "benjamini_hochberg",
     "bootstrap",
+    "bradley_terry",
+    "bradley_terry_bootstrap",
+    "brier",
+    "cohen_kappa",
+    "elo",
+    "elo_over_orders",
+    "f1",
     "holm",
+    "interval_ranks",
+    "kendall",
+    "krippendorff_alpha",
+    "leave_one_out",
+    "log_loss",
     "mcnemar",
     "mean_interval",
     "minimum_detectable_effect",
+    "order_scores",
+    "pair_probabilities",
     "paired_difference",
+    "pearson",
+    "preference_rate",
+    "rank_groups",
+    "rank_intervals",
+    "ranking_agreement",
+    "ranks",
     "ratio",
+    "raw_agreement",
+    "separability",
     "sign_flip",
+    "spearman",
+    "style_difference",
     "tango",
+    "vote_agreement",
     "wilson",
     "win_rate",
 ]
