@@ -107,13 +107,15 @@ class _Dialogue:
     asked: dict[str, _Asked] = field(default_factory=dict)
     pending: list[Request] = field(default_factory=list)
     decided: Status | None = None
+    known: tuple[Verdict, ...] = ()
 
     @classmethod
     def start(cls, case: Case, judge: Judge, how: How) -> "_Dialogue":
         judge.check(case)
         made = cls(case, judge, how, decided=_without_asking(case, judge))
         if made.decided is None:
-            made._add(judge.requests(case))
+            made.known = judge.decide(case)
+            made._add([] if made.known else judge.requests(case))
         return made
 
     def hear(self, replies: Sequence[Reply]) -> None:
@@ -122,7 +124,9 @@ class _Dialogue:
         for request, reply in zip(heard, replies, strict=True):
             self._hear(self.asked[request.key], reply)
         if not self.pending:
-            self._add(self.judge.follow_up(self.case, self._understood()))
+            # What builds on a step that was never understood names that step again: it has had its attempts.
+            failed = {key for key, asked in self.asked.items() if asked.read is None}
+            self._add([r for r in self.judge.follow_up(self.case, self._understood()) if r.key not in failed])
 
     def rows(self, judge_model: str, told: set[bytes]) -> list[Annotation]:
         """The case's annotations: one for each verdict, one for each request that came to nothing. What steps cost is
@@ -130,7 +134,7 @@ class _Dialogue:
         base = _base(self.case, self.judge, judge_model)
         if self.decided is not None:
             return _undoubted(base, self.case, self.judge, self.decided, self.how)
-        rows: list[Annotation] = []
+        rows = [_worded(_of_answer(replace(base, attempts=0), self.case, v.answer), v) for v in self.known]
         tokens = prompt_tokens = 0
         for key, asked in self.asked.items():
             if isinstance(asked.read, Step):
@@ -281,7 +285,12 @@ def _asked_row(base: Annotation, case: Case, answer: int, asked: _Asked) -> Anno
         seed=asked.request.sampling.seed,
         attempts=asked.attempts,
     )
-    if base.model_b or not 0 < answer < len(case.answers):
+    return _of_answer(row, case, answer)
+
+
+def _of_answer(row: Annotation, case: Case, answer: int) -> Annotation:
+    """The row with the model and the length of the answer that it is about."""
+    if row.model_b or not 0 < answer < len(case.answers):
         return row
     return replace(row, model_a=case.answers[answer].model, length_a=len(case.answers[answer].text))
 
@@ -298,10 +307,15 @@ def _parsed(base: Annotation, case: Case, asked: _Asked, verdicts: Sequence[Verd
         row = _asked_row(base, case, verdict.answer, asked)
         if number:
             row = replace(row, raw="", tokens=0, prompt_tokens=0)
-        value = {"preference": verdict.preference} if verdict.order else {"score": verdict.value}
-        more = {"mode": verdict.mode, "aspect": verdict.aspect, "details": verdict.details, "order": verdict.order}
-        rows.append(replace(row, status="parsed", **value, **more))  # type: ignore[arg-type]
+        rows.append(_worded(row, verdict))
     return rows
+
+
+def _worded(row: Annotation, verdict: Verdict) -> Annotation:
+    """The row with what a verdict says."""
+    value = {"preference": verdict.preference} if verdict.order else {"score": verdict.value}
+    more = {"mode": verdict.mode, "aspect": verdict.aspect, "details": verdict.details, "order": verdict.order}
+    return replace(row, status="parsed", **value, **more)  # type: ignore[arg-type]
 
 
 def _raw(asked: _Asked) -> str:

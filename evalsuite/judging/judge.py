@@ -4,7 +4,8 @@ A judge is a folder of `judges/` (ours, an installed package's, or one of `--plu
 `judge.toml` and prompt files (templates.py). `JUDGE` (the table of the TOML file) has the keys
 
 * version: raised whenever a verdict could move; protocol: "pairwise", "pointwise", ... (a word, by which rows group)
-* answers: [least, most] answers of a case; needs: of "reference", "baseline", "auxiliary", "criteria"
+* answers: [least, most] answers of a case, or {option: {its value: [least, most]}}
+* needs: of "reference", "baseline", "auxiliary", "criteria"
 * scale: [lowest, highest] grade; files: prompt files beside the `*.md` that belong to the identity
 * options: {name: default}: the judge's functions then take a keyword `options`
 * shortcuts: false where empty and identical answers are asked about like others
@@ -50,6 +51,11 @@ class Judge:
         """What is asked next, out of the replies that were understood; none where the judge has one stage."""
         return list(self._call("follow_up", case, completions)) if hasattr(self.functions, "follow_up") else []
 
+    def decide(self, case: Case) -> tuple[Verdict, ...]:
+        """Verdicts that need no model (`decide`, where the judge has it); none where a model is to be asked."""
+        found = self._call("decide", case) if hasattr(self.functions, "decide") else None
+        return (found,) if isinstance(found, Verdict) else tuple(found or ())
+
     def parse(self, case: Case, completions: Completions, key: str) -> Reading:
         """What the reply called `key` says."""
         read: Reading = self._call("parse", case, completions, key)
@@ -69,8 +75,14 @@ class Judge:
     @property
     def answers(self) -> tuple[int, int]:
         """Least and most answers of a case."""
-        least, most = self.spec.get("answers", (2, 2) if self.protocol == "pairwise" else (1, 1))
-        return int(least), int(most)
+        found = self.spec.get("answers", (2, 2) if self.protocol == "pairwise" else (1, 1))
+        if isinstance(found, Mapping):
+            option, table = next(iter(found.items()))
+            if self.options[option] not in table:
+                wanted = ", ".join(table)
+                raise JudgeError(f"--judge-args {option}={self.options[option]}: judge {self.name} takes {wanted}")
+            found = table[self.options[option]]
+        return int(found[0]), int(found[1])
 
     @property
     def pairs(self) -> bool:
