@@ -7,6 +7,7 @@ continuation and whether every one was the argmax. The output layer runs on the 
 from collections.abc import Sequence
 from typing import Any
 
+from evalsuite.backends.hf_draw import likeliest
 from evalsuite.backends.hf_net import Net, inputs, logits_at, pad
 from evalsuite.backends.hf_tree import Tree, walk
 from evalsuite.records import Completion, Done
@@ -65,8 +66,7 @@ def _read(logits: Any, rows: Sequence[int], tokens: Sequence[int]) -> tuple[list
     import torch
 
     at = torch.tensor([list(rows), list(tokens)], dtype=torch.long, device=logits.device)
-    norms, best = logits.logsumexp(-1), logits.argmax(-1)
-    values = logits[at[0], at[1]] - norms[at[0]]
+    best, values = likeliest(logits), logits.log_softmax(-1)[at[0], at[1]]
     return values.tolist(), (best[at[0]] == at[1]).tolist()
 
 

@@ -33,9 +33,11 @@ class Slots:
         if not self._layers:
             self._layers = [_Layer(self.count, self.capacity, keys, values) for keys, values in columns]
             self.cache = self._cache_type(layers=self._layers)
-        places, width, chosen = slice(len(self.lengths), len(self.lengths) + len(which)), max(lengths), list(which)
+        places, width = slice(len(self.lengths), len(self.lengths) + len(which)), max(lengths)
+        in_a_row = list(which) == list(range(which[0], which[0] + len(which)))
         for layer, (keys, values) in zip(self._layers, columns, strict=True):
-            index = torch.tensor(chosen, device=keys.device)
+            # A slice is copied once, an index twice.
+            index = slice(which[0], which[-1] + 1) if in_a_row else torch.tensor(which, device=keys.device)
             layer.keys[places, :, :width] = keys[index, :, :width]
             layer.values[places, :, :width] = values[index, :, :width]
         self.lengths += lengths

@@ -11,6 +11,7 @@ Batches hold rows of similar length up to a budget of tokens (one row always fit
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from evalsuite.backends.hf_draw import likeliest
 from evalsuite.backends.hf_net import Net, inputs, logits_at, pad
 from evalsuite.backends.hf_rows import Row, advance, completion
 from evalsuite.errors import InputError
@@ -127,8 +128,8 @@ def _score(
     logits, _ = logits_at(net, rows, columns, **given, use_cache=False)
     net.prefilled += ids.numel()
     targets = torch.tensor([token for _, wanted in pairs for token in wanted], device=logits.device)
-    found = (logits.gather(1, targets[:, None])[:, 0] - logits.logsumexp(-1)).tolist()
-    hits = (logits.argmax(-1) == targets).tolist()
+    found = logits.log_softmax(-1).gather(1, targets[:, None])[:, 0].tolist()
+    hits = (likeliest(logits) == targets).tolist()
     answers, start = [], 0
     for context, wanted in pairs:
         span = slice(start, start := start + len(wanted))

@@ -248,6 +248,7 @@ class OpenAIBackend(BaseBackend):
                     if reached:
                         break
                     tasks.create_task(guarded(job))
+                    await asyncio.sleep(0)  # it is sent before the next one is made
         except BaseExceptionGroup as group:
             raise group.exceptions[0] from None
         return reached[0] if reached else None
