@@ -25,7 +25,7 @@ class Next:
 
     @cached_property
     def backend(self) -> Any:
-        from evalsuite.backends.hf import HFBackend
+        from evalsuite.backends.hf.backend import HFBackend
 
         assert self.renderer is not None
         return HFBackend(self.model, self.renderer)

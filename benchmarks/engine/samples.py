@@ -26,9 +26,10 @@ def measure(args: Namespace) -> Row:
     prompts = [row["prompt"] for row in spaced(rows, count)]
     how = {"verb": "generate", "model": "smollm2", "max_tokens": tokens, "temperature": 1.0, "repeats": DRAWS}
     many = side(common.OURS, {**how, "prompts": prompts}, args)
-    alone = side(common.OURS, {**how, "prompts": prompts[:1]}, args)
-    both = zip(alone["answers"], many["answers"][:DRAWS], strict=True)
-    same = sum(one[0].get("text") == other[0].get("text") for one, other in both) / DRAWS
+    # Groups of one prompt's draws never share a batch with another prompt's.
+    alone = side(common.OURS, {**how, "prompts": prompts, "args": {"group": str(DRAWS)}}, args)
+    both = list(zip(alone["answers"], many["answers"], strict=True))
+    same = sum(one[0].get("text") == other[0].get("text") for one, other in both) / len(both)
     texts = [answer.get("text") for (answer,) in many["answers"]]
     prefilled = many["counts"].get("prefill_tokens")
     said = sum(answer["tokens"] for (answer,) in many["answers"])
@@ -46,6 +47,7 @@ def measure(args: Namespace) -> Row:
         "prefill_tokens": prefilled,
         "prefill_tokens_without_sharing": DRAWS * many["prompt_tokens"],
         "distinct_texts": len(set(texts)),
+        "compared_alone": len(both),
         "goals": [
             goal("prefilled / tokens of distinct prompts", prefilled and prefilled / many["prompt_tokens"], most=ONCE),
             goal("draws equal when asked alone", same, least=SAME),

@@ -31,7 +31,7 @@ from typing import Any
 import aiohttp
 from common import HERE, Row, environment, goal, parser, random_llama, record, status, versions
 
-from evalsuite.backends.openai import OpenAIBackend
+from evalsuite.backends.openai.backend import OpenAIBackend
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Completion, Sampling, Unit, user
 

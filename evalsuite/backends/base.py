@@ -9,10 +9,10 @@ from evalsuite.models import Model
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
 BACKENDS = {
-    "hf": "evalsuite.backends.hf:HFBackend",
-    "vllm": "evalsuite.backends.vllm:VLLMBackend",
-    "ray": "evalsuite.backends.ray:RayBackend",
-    "openai": "evalsuite.backends.openai:OpenAIBackend",
+    "hf": "evalsuite.backends.hf.backend:HFBackend",
+    "vllm": "evalsuite.backends.vllm.backend:VLLMBackend",
+    "ray": "evalsuite.backends.ray.backend:RayBackend",
+    "openai": "evalsuite.backends.openai.backend:OpenAIBackend",
     "responses": "evalsuite.backends.responses:ResponsesBackend",
 }
 """name → "module:class"; local ones are made as Class(model, renderer), others as Class(model)."""

@@ -1,1 +1,1 @@
-"""Features: one direction each over embeddings of texts, found without labels, described, measured, read on any text."""
+"""Features: directions over embeddings of texts, found without labels, described, measured, read on any text."""

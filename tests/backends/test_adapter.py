@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from checkpoints import build, tokenizer
 
-from evalsuite.backends.hf import HFBackend
+from evalsuite.backends.hf.backend import HFBackend
 from evalsuite.errors import ModelError
 from evalsuite.models import Model, ModelOptions, Renderer, renderer, resolve
 from evalsuite.records import Sampling, Unit, assistant, user

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from checkpoints import build, config, tokenizer
 
-from evalsuite.backends.hf import HFBackend
+from evalsuite.backends.hf.backend import HFBackend
 from evalsuite.errors import ModelError
 from evalsuite.models import ModelOptions, Renderer, renderer, resolve
 from evalsuite.planning import Options, Planner

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from checkpoints import tokenizer
 
-from evalsuite.backends.hf import HFBackend
+from evalsuite.backends.hf.backend import HFBackend
 from evalsuite.models import renderer, resolve
 from evalsuite.records import Sampling, Unit, user
 

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from checkpoints import KINDS, build, tokenizer
 
-from evalsuite.backends import hf_draw, hf_generate
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.hf_generate import Budget
-from evalsuite.backends.hf_rows import Row
+from evalsuite.backends.hf import draw, generate
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.hf.generate import Budget
+from evalsuite.backends.hf.rows import Row
 from evalsuite.models import ModelOptions, Renderer, renderer, resolve
 from evalsuite.records import Sampling, Unit, user
 
@@ -93,13 +93,13 @@ def test_different_sampling_never_shares_a_batch(
     """Regression 19: subject and judge on one engine, with different settings, are run apart and answered in order."""
     backend, made = tiny
     seen: list[set[Sampling]] = []
-    run = hf_generate.speak
+    run = generate.speak
 
     def watch(net: Any, render: Renderer, rows: Any, *more: Any) -> Any:
         seen.append({row.unit.sampling for row in rows})
         return run(net, render, rows, *more)
 
-    monkeypatch.setattr("evalsuite.backends.hf.speak", watch)
+    monkeypatch.setattr("evalsuite.backends.hf.backend.speak", watch)
     greedy, warm = Sampling(max_tokens=4), Sampling(max_tokens=6, temperature=1.0)
     mixed = [unit for pair in zip(units(greedy), units(warm), strict=True) for unit in pair]
     answers = backend.generate(mixed)
@@ -158,15 +158,15 @@ def test_draws_follow_the_distribution() -> None:
 
     shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
     rows, n = shares.log().expand(4000, 4), 4000
-    drawn = Counter(hf_draw.choose(rows, Sampling(temperature=1.0), [random.Random(i) for i in range(n)]))
+    drawn = Counter(draw.choose(rows, Sampling(temperature=1.0), [random.Random(i) for i in range(n)]))
     chi = sum((drawn[i] - n * float(p)) ** 2 / (n * float(p)) for i, p in enumerate(shares))
     assert chi < 16.3  # 0.1% point
     rngs = [random.Random(i) for i in range(n)]
-    assert set(hf_draw.choose(rows, Sampling(temperature=1.0, top_k=2), rngs)) == {0, 1}
-    assert set(hf_draw.choose(rows, Sampling(temperature=1.0, top_p=0.79), rngs)) == {0, 1}
-    assert set(hf_draw.choose(rows, Sampling(temperature=1.0, top_p=0.81), rngs)) == {0, 1, 2}
-    assert set(hf_draw.choose(rows, Sampling(temperature=1.0, top_p=0.01), rngs)) == {0}
-    hot = Counter(hf_draw.choose(rows, Sampling(temperature=100.0), rngs))
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_k=2), rngs)) == {0, 1}
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.79), rngs)) == {0, 1}
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.81), rngs)) == {0, 1, 2}
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.01), rngs)) == {0}
+    hot = Counter(draw.choose(rows, Sampling(temperature=100.0), rngs))
     assert min(hot.values()) > 800
 
 
@@ -177,10 +177,10 @@ def test_top_p_beyond_the_shortlist(monkeypatch: pytest.MonkeyPatch) -> None:
 
     logits = torch.zeros(200, 64)
     rngs = [random.Random(i) for i in range(200)]
-    wide = hf_draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), rngs)
-    monkeypatch.setattr(hf_draw, "SHORTLIST", 8)
+    wide = draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), rngs)
+    monkeypatch.setattr(draw, "SHORTLIST", 8)
     rngs = [random.Random(i) for i in range(200)]
-    assert len(set(hf_draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), rngs))) > 20
+    assert len(set(draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), rngs))) > 20
     assert len(set(wide)) > 20
 
 

@@ -9,8 +9,8 @@ from checkpoints import KINDS, build, build_reward, tokenizer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.hf_net import Net
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.hf.net import Net
 from evalsuite.errors import InputError, ModelError
 from evalsuite.models import ModelOptions, Renderer, renderer, resolve
 from evalsuite.records import Completion, Message, Sampling, Unit, assistant, user

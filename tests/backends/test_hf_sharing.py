@@ -9,10 +9,10 @@ from checkpoints import KINDS, build
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.backends import hf_memory, hf_sharing
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.hf_score import score_rows, score_tree
-from evalsuite.backends.hf_tree import Tree, walk
+from evalsuite.backends.hf import memory, sharing
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.hf.score import score_rows, score_tree
+from evalsuite.backends.hf.tree import Tree, walk
 from evalsuite.errors import BackendError
 from evalsuite.models import ModelOptions, renderer, resolve
 from evalsuite.planning.groups import distinct_tokens
@@ -109,13 +109,13 @@ def test_samples_of_one_prompt_share_its_prefill(shared: HFBackend) -> None:
 def test_waiting_rows_take_the_place_of_finished_ones(shared: HFBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """Four slots, twenty texts of unequal length: no step runs empty slots while texts wait."""
     counts: list[int] = []
-    step = hf_sharing.step
+    step = sharing.step
 
     def watch(net: Any, tokens: Any, slots: Any) -> Any:
         counts.append(len(tokens))
         return step(net, tokens, slots)
 
-    monkeypatch.setattr("evalsuite.backends.hf_generate.step", watch)
+    monkeypatch.setattr("evalsuite.backends.hf.generate.step", watch)
     small = engine(Path(shared.model.address), batch_size="4")
     asked = [
         Unit(str(i), "generate", (), prompt_ids=(3 + i, 4, 5), sampling=Sampling(max_tokens=2 + i % 7))
@@ -184,10 +184,10 @@ def test_out_of_memory_halves_and_goes_on(
 
 
 def test_budgets_are_powers_of_two_within_what_is_free(shared: HFBackend) -> None:
-    found = hf_memory.calibrate(shared.net)
-    made = hf_memory.budgets(shared.net, found)
+    found = memory.calibrate(shared.net)
+    made = memory.budgets(shared.net, found)
     for tokens in made.values():
         assert tokens & (tokens - 1) == 0
-    tight = hf_memory.budgets(shared.net, hf_memory.Calibration(found.cache, found.work, 1 << 20))
+    tight = memory.budgets(shared.net, memory.Calibration(found.cache, found.work, 1 << 20))
     assert tight["slot_tokens"] * found.cache <= 1 << 20
     assert tight["chunk_tokens"] < made["chunk_tokens"]

@@ -11,8 +11,8 @@ import pytest
 from checkpoints import build
 from openai_server import Server, error, serving, tiny_model
 
-from evalsuite.backends.openai import OpenAIBackend
-from evalsuite.backends.openai_http import base_url, is_loopback
+from evalsuite.backends.openai.backend import OpenAIBackend
+from evalsuite.backends.openai.http import base_url, is_loopback
 from evalsuite.errors import BackendError, InputError, ModelError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Completion, Message, Sampling, Unit, user

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from openai_server import Server, error, serving
 
-from evalsuite.backends.openai import OpenAIBackend
+from evalsuite.backends.openai.backend import OpenAIBackend
 from evalsuite.errors import BackendError, InputError, ModelError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.models.model import NEUTRAL_ARGS

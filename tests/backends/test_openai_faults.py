@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from openai_server import Server, error, serving
 
-from evalsuite.backends import openai_retry
-from evalsuite.backends.openai import OpenAIBackend, check_ready
-from evalsuite.backends.openai_retry import Fault
+from evalsuite.backends.openai import retry
+from evalsuite.backends.openai.backend import OpenAIBackend, check_ready
+from evalsuite.backends.openai.retry import Fault
 from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Completion, Unit, user
@@ -40,7 +40,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float | None]]:
         waits.append((attempt, fault.retry_after))
         return 0.001
 
-    monkeypatch.setattr("evalsuite.backends.openai.pause", pause)
+    monkeypatch.setattr("evalsuite.backends.openai.backend.pause", pause)
     return waits
 
 
@@ -191,16 +191,16 @@ def test_no_server_is_one_clear_line(quick: list[tuple[int, float | None]]) -> N
 
 
 def test_retry_after_forms() -> None:
-    assert openai_retry.retry_after({}) is None
-    assert openai_retry.retry_after({"retry-after": "3"}) == 3
-    assert openai_retry.retry_after({"retry-after": "soon"}) is None
-    later = openai_retry.retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)})
+    assert retry.retry_after({}) is None
+    assert retry.retry_after({"retry-after": "3"}) == 3
+    assert retry.retry_after({"retry-after": "soon"}) is None
+    later = retry.retry_after({"retry-after": formatdate(time.time() + 30, usegmt=True)})
     assert later == pytest.approx(30, abs=2)
     for fate in ("rejected", "broken"):
-        waits = [openai_retry.pause(20, Fault("x", fate=fate)) for _ in range(50)]
+        waits = [retry.pause(20, Fault("x", fate=fate)) for _ in range(50)]
         assert 30 <= min(waits) < max(waits) <= 90
-    assert openai_retry.pause(0, Fault("x", fate="rejected", retry_after=5.0)) >= 5
-    assert openai_retry.pause(0, Fault("x", fate="timeout")) < openai_retry.pause(3, Fault("x", fate="timeout"))
+    assert retry.pause(0, Fault("x", fate="rejected", retry_after=5.0)) >= 5
+    assert retry.pause(0, Fault("x", fate="timeout")) < retry.pause(3, Fault("x", fate="timeout"))
 
 
 # -- keys -------------------------------------------------------------------------------------------------------------

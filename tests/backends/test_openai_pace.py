@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalsuite.backends.openai_budget import Budget, Ceilings, Need
-from evalsuite.backends.openai_pace import CUT, START, STEPS, Exhausted, Gate, Pace
-from evalsuite.backends.openai_retry import Fate
+from evalsuite.backends.openai.budget import Budget, Ceilings, Need
+from evalsuite.backends.openai.pace import CUT, START, STEPS, Exhausted, Gate, Pace
+from evalsuite.backends.openai.retry import Fate
 
 NEED = Need(bytes=10, answer=5)
 Server = Callable[[int, random.Random], tuple[float, Fate, float | None]]

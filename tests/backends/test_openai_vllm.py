@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from checkpoints import BOS_TEMPLATE, build, tokenizer
 
-from evalsuite.backends.openai import OpenAIBackend
+from evalsuite.backends.openai.backend import OpenAIBackend
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Sampling, Unit, user
 

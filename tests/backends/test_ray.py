@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite import __version__
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.ray import RayBackend, chunks, engine_model
-from evalsuite.backends.ray_pool import TRIES, Pool
-from evalsuite.backends.ray_worker import Answered, Setup, Started, Worker
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.ray.backend import RayBackend, chunks, engine_model
+from evalsuite.backends.ray.pool import TRIES, Pool
+from evalsuite.backends.ray.worker import Answered, Setup, Started, Worker
 from evalsuite.errors import BackendError, InputError, MissingExtra, ModelError
 from evalsuite.models import Model, ModelOptions, renderer, resolve
 from evalsuite.planning import Options, Planner

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from checkpoints import CORPUS, build, build_reward, config, tokenizer
 
-from evalsuite.backends.hf import HFBackend
+from evalsuite.backends.hf.backend import HFBackend
 from evalsuite.errors import ModelError
 from evalsuite.models import ModelOptions, Renderer, renderer, resolve
 from evalsuite.planning import Options, Planner
@@ -277,7 +277,7 @@ def test_a_question_is_answered_by_probability(template: str, tmp_path: Path) ->
 
 def test_the_question_of_our_own_holds_the_conversation_once(tmp_path: Path) -> None:
     """Words of a place inside a conversation are words."""
-    from evalsuite.backends.hf_reward import question
+    from evalsuite.backends.hf.reward import question
 
     folder = build(tmp_path / "lm", max_position_embeddings=512)
     backend, made = engine(folder, reward="generative")

@@ -9,9 +9,9 @@ import torch
 import vision_checkpoints
 from vision_checkpoints import FAMILIES, picture
 
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.hf_net import Net, load
-from evalsuite.backends.hf_vision import generate_images, loglikelihood_images
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.hf.net import Net, load
+from evalsuite.backends.hf.vision import generate_images, loglikelihood_images
 from evalsuite.data.images import images_of, pil, settled
 from evalsuite.errors import InputError
 from evalsuite.models import Model, renderer, resolve

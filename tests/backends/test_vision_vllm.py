@@ -11,8 +11,8 @@ import pytest
 import vision_checkpoints
 from vision_checkpoints import picture
 
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.vllm import VLLMBackend
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.vllm.backend import VLLMBackend
 from evalsuite.data.images import settled
 from evalsuite.models import renderer, resolve
 from evalsuite.planning import Options

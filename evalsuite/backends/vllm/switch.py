@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evalsuite.backends.vllm_settings import Settings
+from evalsuite.backends.vllm.settings import Settings
 from evalsuite.errors import ModelError
 from evalsuite.models import Model
 from evalsuite.models.files import read_json

@@ -7,9 +7,9 @@ continuation and whether every one was the argmax. The output layer runs on the 
 from collections.abc import Sequence
 from typing import Any
 
-from evalsuite.backends.hf_draw import likeliest
-from evalsuite.backends.hf_net import Net, inputs, logits_at, pad
-from evalsuite.backends.hf_tree import Tree, walk
+from evalsuite.backends.hf.draw import likeliest
+from evalsuite.backends.hf.net import Net, inputs, logits_at, pad
+from evalsuite.backends.hf.tree import Tree, walk
 from evalsuite.records import Completion, Done
 
 Ids = tuple[int, ...]

@@ -17,8 +17,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from evalsuite.backends.openai_budget import Budget, Need
-from evalsuite.backends.openai_retry import Fate
+from evalsuite.backends.openai.budget import Budget, Need
+from evalsuite.backends.openai.retry import Fate
 
 START = 16
 STEPS = 16  # from nothing to the bound, in additive increase

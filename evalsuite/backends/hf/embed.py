@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_net import Net, forward, inputs, pad
-from evalsuite.backends.hf_reward import batches
+from evalsuite.backends.hf.net import Net, forward, inputs, pad
+from evalsuite.backends.hf.reward import batches
 from evalsuite.errors import ModelError
 from evalsuite.models import Renderer
 from evalsuite.models.embedders import POOLINGS, Recipe, Step, read_recipe

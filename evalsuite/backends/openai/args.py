@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalsuite.backends.openai_budget import Ceilings
-from evalsuite.backends.openai_pace import START
+from evalsuite.backends.openai.budget import Ceilings
+from evalsuite.backends.openai.pace import START
 from evalsuite.errors import ModelError, unknown
 from evalsuite.models import Model
 

@@ -53,7 +53,7 @@ TRUE, FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 @dataclass(frozen=True)
 class Settings:
-    """`engine`: arguments of vllm.LLM. `scoring`: how log-likelihoods are computed (`vllm_score`). `lora`: the rank
+    """`engine`: arguments of vllm.LLM. `scoring`: how log-likelihoods are computed (`vllm.score`). `lora`: the rank
     that adapters may have (0: none are taken). `replicas`: engines side by side, each with the whole model."""
 
     engine: Mapping[str, Any]

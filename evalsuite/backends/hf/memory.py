@@ -8,7 +8,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_net import Net, forward, inputs
+from evalsuite.backends.hf.net import Net, forward, inputs
 
 log = logging.getLogger("evalsuite")
 

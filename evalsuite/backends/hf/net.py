@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.backends.hf_weights import Attached, adapter_tensors, attach, detach, overwrite
+from evalsuite.backends.hf.weights import Attached, adapter_tensors, attach, detach, overwrite
 from evalsuite.errors import ModelError
 from evalsuite.models import Model
 from evalsuite.models.files import read_json

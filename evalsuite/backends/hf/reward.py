@@ -2,7 +2,7 @@
 
 * **A sequence classifier** gives its logits of the whole conversation: {"reward": x} for one label, else one number
   for each, called as `id2label` calls them. `--model-args reward=LABEL` makes one of them "reward" too.
-* **A token classifier** scores the steps of the last message (`hf_steps`): {"step 1": p, ..., "reward": the least}.
+* **A token classifier** scores the steps of the last message (`hf.steps`): {"step 1": p, ..., "reward": the least}.
 * **A language model** does as `--model-args` say. `reward=process`: the same by the probability of a good mark against
   a bad one after each step. `reward=generative`: it is asked a question about the conversation, and the reward is
   P(yes) / (P(yes) + P(no)) of its first token, beside their sum ("mass": whether it took the question for one).
@@ -15,8 +15,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evalsuite.backends.hf_net import Net, at, forward, inputs, logits_at, pad
-from evalsuite.backends.hf_steps import read_steps, reduced, step_text
+from evalsuite.backends.hf.net import Net, at, forward, inputs, logits_at, pad
+from evalsuite.backends.hf.steps import read_steps, reduced, step_text
 from evalsuite.errors import ModelError
 from evalsuite.models import Renderer
 from evalsuite.models.rendering import text_of

@@ -2,7 +2,7 @@
 
 Families differ in how pixels, positions and masks of images go into a network, and transformers' own code for each of
 them knows; so nothing here steps inside. Text is drawn by the same rules as without images: a logits processor draws
-each token with `hf_rows.advance` and leaves transformers no other choice, so greedy, seeded, stopped and
+each token with `rows.advance` and leaves transformers no other choice, so greedy, seeded, stopped and
 log-probability answers mean the same, and a row's companions change nothing of it.
 
 Batches hold rows of similar length up to a budget of tokens (one row always fits); every row has an image.
@@ -11,9 +11,9 @@ Batches hold rows of similar length up to a budget of tokens (one row always fit
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from evalsuite.backends.hf_draw import likeliest
-from evalsuite.backends.hf_net import Net, inputs, logits_at, pad
-from evalsuite.backends.hf_rows import Row, advance, completion
+from evalsuite.backends.hf.draw import likeliest
+from evalsuite.backends.hf.net import Net, inputs, logits_at, pad
+from evalsuite.backends.hf.rows import Row, advance, completion
 from evalsuite.errors import InputError
 from evalsuite.models import Renderer
 from evalsuite.models.vision import VisionRenderer

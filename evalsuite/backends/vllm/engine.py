@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.backends.vllm_settings import Settings
-from evalsuite.backends.vllm_switch import lora_rank
+from evalsuite.backends.vllm.settings import Settings
+from evalsuite.backends.vllm.switch import lora_rank
 from evalsuite.data.images import image_parts, pil, read_image
 from evalsuite.errors import BackendError, InputError, MissingExtra, ModelError
 from evalsuite.models import Model, Renderer

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_generate import step
-from evalsuite.backends.hf_net import Net
-from evalsuite.backends.hf_score import score_rows, score_tree
-from evalsuite.backends.hf_slots import Slots
-from evalsuite.backends.hf_tree import Tree, walk
+from evalsuite.backends.hf.generate import step
+from evalsuite.backends.hf.net import Net
+from evalsuite.backends.hf.score import score_rows, score_tree
+from evalsuite.backends.hf.slots import Slots
+from evalsuite.backends.hf.tree import Tree, walk
 from evalsuite.records import Completion
 
 log = logging.getLogger("evalsuite")

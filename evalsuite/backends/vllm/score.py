@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from evalsuite.backends.vllm_settings import Scoring
+from evalsuite.backends.vllm.settings import Scoring
 from evalsuite.errors import BackendError
 from evalsuite.models.tokens import common
 from evalsuite.records import Completion

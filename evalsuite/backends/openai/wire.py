@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalsuite.backends.openai_budget import Need
+from evalsuite.backends.openai.budget import Need
 from evalsuite.data import images
 from evalsuite.errors import InputError
 from evalsuite.records import Completion, Message, Part, Unit

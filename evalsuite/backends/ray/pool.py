@@ -17,7 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evalsuite.backends.ray_worker import Answered, Setup, Started
+from evalsuite.backends.ray.worker import Answered, Setup, Started
 from evalsuite.errors import BackendError, EvalsuiteError
 from evalsuite.records import Kind, Unit
 

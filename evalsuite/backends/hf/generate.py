@@ -1,7 +1,7 @@
 """Continuous batches: each prompt is prefilled once, texts that end leave at once, waiting ones take their slots.
 
-Prompts run through the tree walk of `hf_tree`, so a shared beginning (a system prompt, demonstrations) is computed
-once, and so is a prompt that is drawn from several times. Texts then speak from slots (`hf_slots`), one token each at
+Prompts run through the tree walk of `hf.tree`, so a shared beginning (a system prompt, demonstrations) is computed
+once, and so is a prompt that is drawn from several times. Texts then speak from slots (`hf.slots`), one token each at
 every step. Who joins when follows from the rows and the budget alone, so a repeated group repeats exactly.
 """
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_net import Net, inputs, logits_at
-from evalsuite.backends.hf_rows import Row, advance, completion
-from evalsuite.backends.hf_slots import Slots
-from evalsuite.backends.hf_tree import Tree, additive, walk
+from evalsuite.backends.hf.net import Net, inputs, logits_at
+from evalsuite.backends.hf.rows import Row, advance, completion
+from evalsuite.backends.hf.slots import Slots
+from evalsuite.backends.hf.tree import Tree, additive, walk
 from evalsuite.models import Renderer
 from evalsuite.planning.groups import drawing
 from evalsuite.records import Done

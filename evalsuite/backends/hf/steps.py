@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evalsuite.backends.hf_net import Net
+from evalsuite.backends.hf.net import Net
 from evalsuite.errors import InputError, ModelError
 from evalsuite.models import Renderer
 from evalsuite.records import Message, assistant

@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalsuite.backends.hf_net import Net, inputs, logits_at
+from evalsuite.backends.hf.net import Net, inputs, logits_at
 from evalsuite.models.tokens import common
 
 

@@ -1,8 +1,8 @@
 """The `vllm` backend: vLLM's offline engine, for GPUs (and its CPU build), with the project's own tokens and texts.
 
-Generation, log-likelihoods (`vllm_score` says by which requests), rewards and embeddings of a local folder; LoRA
+Generation, log-likelihoods (`vllm.score` says by which requests), rewards and embeddings of a local folder; LoRA
 adapters over one base; several GPUs by `--model-args tensor_parallel_size=N`, `pipeline_parallel_size=N` and
-`data_parallel_size=N`. All keys are in `vllm_settings`; docs/vllm.md is the guide.
+`data_parallel_size=N`. All keys are in `vllm.settings`; docs/vllm.md is the guide.
 
 One engine of vLLM either writes or pools, so rewards and embeddings have engines of their own, made at the first such
 request; the writing engine is ended before, since both would ask for the whole memory of the device.
@@ -17,14 +17,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from evalsuite.backends import vllm_generate, vllm_pool, vllm_score
 from evalsuite.backends.base import BaseBackend
-from evalsuite.backends.hf_embed import fitted
-from evalsuite.backends.vllm_engine import Job, check_installed, drive, marked_ids, start, stop, vllm_prompt
-from evalsuite.backends.vllm_pool import Pooling
-from evalsuite.backends.vllm_score import Ask, Pair, Plan, Row
-from evalsuite.backends.vllm_settings import Scoring, read_settings
-from evalsuite.backends.vllm_switch import check_adapter, lora_rank, lora_request, reload, same_weights, swappable
+from evalsuite.backends.hf.embed import fitted
+from evalsuite.backends.vllm import generate, pool, score
+from evalsuite.backends.vllm.engine import Job, check_installed, drive, marked_ids, start, stop, vllm_prompt
+from evalsuite.backends.vllm.pool import Pooling
+from evalsuite.backends.vllm.score import Ask, Pair, Plan, Row
+from evalsuite.backends.vllm.settings import Scoring, read_settings
+from evalsuite.backends.vllm.switch import check_adapter, lora_rank, lora_request, reload, same_weights, swappable
 from evalsuite.data.images import has_images, image_hashes
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
@@ -73,7 +73,7 @@ class VLLMBackend(BaseBackend):
         jobs = [
             Job(
                 vllm_prompt(self._fed(units[i], (prompts[i], ()))[0], units[i].messages),
-                vllm_generate.sampling_params(units[i], self._renderer, vocabulary),
+                generate.sampling_params(units[i], self._renderer, vocabulary),
                 lora_request(self.model),
             )
             for i in fits
@@ -81,7 +81,7 @@ class VLLMBackend(BaseBackend):
 
         def finish(number: int, output: Any) -> None:
             place = fits[number]
-            found[place] = answer = vllm_generate.completion(units[place], output, self._renderer)
+            found[place] = answer = generate.completion(units[place], output, self._renderer)
             self._count(output)
             if done is not None:
                 done(place, answer)
@@ -105,18 +105,18 @@ class VLLMBackend(BaseBackend):
             row = [value for value in rows[number] if value is not None]
             place = fits[number]
             if found[place] is None and len(row) == len(rows[number]):
-                found[place] = answer = vllm_score.completion(scored[number], row)
+                found[place] = answer = score.completion(scored[number], row)
                 if done is not None:
                     done(place, answer)
 
         fed = [self._fed(units[place], pairs[place]) for place in fits]
         images = [tuple(image_hashes(units[place].messages)) for place in fits]
-        plans = vllm_score.choose(fed, self._block(), scoring)
+        plans = score.choose(fed, self._block(), scoring)
         for plan in plans:
             self.count(COUNTS[plan], 1)
 
         def run(plans: Sequence[Plan], numbers: Collection[int]) -> set[int]:
-            asks = vllm_score.asks(fed, plans, numbers, images)
+            asks = score.asks(fed, plans, numbers, images)
             prompts = [vllm_prompt(ask.ids, units[fits[ask.items[0][0]]].messages) for ask in asks]
             return self._ask(asks, prompts, rows, complete)
 
@@ -133,18 +133,18 @@ class VLLMBackend(BaseBackend):
         self._check("reward")
 
         def answer(output: Any) -> dict[str, Any]:
-            return {"rewards": vllm_pool.rewards(self.model, [float(value) for value in output.outputs.data.tolist()])}
+            return {"rewards": pool.rewards(self.model, [float(value) for value in output.outputs.data.tolist()])}
 
-        return self._pooled(units, vllm_pool.reward_pooling(self.model), answer, done)
+        return self._pooled(units, pool.reward_pooling(self.model), answer, done)
 
     def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """One vector for each unit's text, or one for each of its tokens. A text beyond the window is cut at its end
         (`finish_reason="length"`)."""
         self._check("embed")
-        pooling = vllm_pool.embedding_pooling(self.model)
+        pooling = pool.embedding_pooling(self.model)
 
         def answer(output: Any) -> dict[str, Any]:
-            return {"embedding": vllm_pool.embedding(pooling, output.outputs.data)}
+            return {"embedding": pool.embedding(pooling, output.outputs.data)}
 
         return self._pooled(units, pooling, answer, done)
 
@@ -235,7 +235,7 @@ class VLLMBackend(BaseBackend):
                 done(place, complete)
 
         with self._timed():
-            vllm_pool.pool(engines, jobs, pooling.task, finish)
+            pool.pool(engines, jobs, pooling.task, finish)
         return _complete(found)
 
     def _check(self, kind: str) -> None:
@@ -284,7 +284,7 @@ class VLLMBackend(BaseBackend):
         def finish(number: int, output: Any) -> None:
             ask = asks[number]
             self._count(output)
-            told = vllm_score.read(ask, output)
+            told = score.read(ask, output)
             for pair, nth, token in ask.items:
                 if told is None:
                     again.add(pair)
@@ -294,7 +294,7 @@ class VLLMBackend(BaseBackend):
                 complete(pair)
 
         jobs = [
-            Job(prompt, vllm_score.scoring_params(ask), lora_request(self.model))
+            Job(prompt, score.scoring_params(ask), lora_request(self.model))
             for prompt, ask in zip(prompts, asks, strict=True)
         ]
         with self._timed():

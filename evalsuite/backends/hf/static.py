@@ -6,8 +6,8 @@ Prompts are padded on the left; finished rows are dropped from the cache when th
 from collections.abc import Sequence
 from typing import Any
 
-from evalsuite.backends.hf_net import Net, inputs, logits_at, pad
-from evalsuite.backends.hf_rows import Row, advance, completion
+from evalsuite.backends.hf.net import Net, inputs, logits_at, pad
+from evalsuite.backends.hf.rows import Row, advance, completion
 from evalsuite.models import Renderer
 from evalsuite.records import Done
 

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any, cast
 
 from evalsuite.backends.base import BaseBackend, backend_class
-from evalsuite.backends.ray_cluster import PARALLEL, Layout, check_installed, connect, environment, layout
-from evalsuite.backends.ray_pool import Pool
-from evalsuite.backends.ray_worker import Answered, Setup, Started, Worker, machine
+from evalsuite.backends.ray.cluster import PARALLEL, Layout, check_installed, connect, environment, layout
+from evalsuite.backends.ray.pool import Pool
+from evalsuite.backends.ray.worker import Answered, Setup, Started, Worker, machine
 from evalsuite.errors import BackendError, ModelError
 from evalsuite.models import Model, Renderer
 from evalsuite.models.model import BackendName, numeric_type

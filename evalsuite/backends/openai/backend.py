@@ -3,11 +3,11 @@
 `openai:NAME@URL`: requests go to URL/chat/completions, for log-likelihoods to URL/completions and for embeddings to
 URL/embeddings. A URL without a path gets `/v1`; one with a path stays. Arguments (`--model-args KEY=VALUE`):
 
-* `concurrency` (128): calls in flight at most; how many there are follows the server (`openai_pace`): from few on, or
+* `concurrency` (128): calls in flight at most; how many there are follows the server (`openai.pace`): from few on, or
   from this number on where it is given; with `adaptive=false` it is always this many
 * `max_retries` (6): for each request; `timeout` (300): seconds for one call in all, fractions allowed
 * `max_calls`, `max_tokens_total`, `max_cost`: ceilings of one command; `price_in`, `price_out`: money for a million
-  tokens. At a ceiling the run stops, what is answered is kept, and the same command goes on (`openai_budget`)
+  tokens. At a ceiling the run stops, what is answered is kept, and the same command goes on (`openai.budget`)
 * `embed_batch` (32): texts in one call for embeddings
 * `image_urls` (false): whether images may be fetched from URLs (they then travel in the request, like all others)
 * `omit` (none): comma-separated fields that a fussy server refuses and that are then never sent, such as `seed`
@@ -25,13 +25,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from evalsuite.backends import openai_wire as wire
 from evalsuite.backends.base import BaseBackend
-from evalsuite.backends.openai_args import arguments
-from evalsuite.backends.openai_budget import Budget, Need
-from evalsuite.backends.openai_http import Http, base_url, check_ready
-from evalsuite.backends.openai_pace import Call, Exhausted, Gate, Pace
-from evalsuite.backends.openai_retry import Fault, pause
+from evalsuite.backends.openai import wire
+from evalsuite.backends.openai.args import arguments
+from evalsuite.backends.openai.budget import Budget, Need
+from evalsuite.backends.openai.http import Http, base_url, check_ready
+from evalsuite.backends.openai.pace import Call, Exhausted, Gate, Pace
+from evalsuite.backends.openai.retry import Fault, pause
 from evalsuite.data.images import urls_allowed
 from evalsuite.errors import BackendError
 from evalsuite.models import Model

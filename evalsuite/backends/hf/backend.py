@@ -1,8 +1,8 @@
 """The `hf` backend: a local folder with transformers, in this process. Token ids in, typed results out, in order.
 
-Log-likelihoods run over the tree of all prefixes of a group (`hf_tree`), text is spoken in continuous batches
-(`hf_generate`); where an architecture cannot share (`hf_sharing`), padded batches of whole rows do the same work and a
-warning says why. Weights are loaded at the first call; budgets come from one calibration forward (`hf_memory`) or from
+Log-likelihoods run over the tree of all prefixes of a group (`hf.tree`), text is spoken in continuous batches
+(`hf.generate`); where an architecture cannot share (`hf.sharing`), padded batches of whole rows do the same work and a
+warning says why. Weights are loaded at the first call; budgets come from one calibration forward (`hf.memory`) or from
 `--model-args`: `batch_tokens=N` (tokens of one forward), `slot_tokens=N` (tokens of all texts in the making),
 `batch_size=N` (most rows), `share=false` (the plain computation).
 
@@ -15,18 +15,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from evalsuite.backends import hf_memory as memory
 from evalsuite.backends.base import BaseBackend
-from evalsuite.backends.hf_attention import use_grouped_attention
-from evalsuite.backends.hf_embed import embeddings_of
-from evalsuite.backends.hf_generate import Budget, speak
-from evalsuite.backends.hf_net import Net, load, switch
-from evalsuite.backends.hf_reward import rewards_of
-from evalsuite.backends.hf_rows import Row
-from evalsuite.backends.hf_score import Pair, score_rows, score_tree
-from evalsuite.backends.hf_sharing import Sharing, sharing_of
-from evalsuite.backends.hf_static import speak_in_batches
-from evalsuite.backends.hf_vision import generate_images, loglikelihood_images
+from evalsuite.backends.hf import memory
+from evalsuite.backends.hf.attention import use_grouped_attention
+from evalsuite.backends.hf.embed import embeddings_of
+from evalsuite.backends.hf.generate import Budget, speak
+from evalsuite.backends.hf.net import Net, load, switch
+from evalsuite.backends.hf.reward import rewards_of
+from evalsuite.backends.hf.rows import Row
+from evalsuite.backends.hf.score import Pair, score_rows, score_tree
+from evalsuite.backends.hf.sharing import Sharing, sharing_of
+from evalsuite.backends.hf.static import speak_in_batches
+from evalsuite.backends.hf.vision import generate_images, loglikelihood_images
 from evalsuite.data.images import has_images
 from evalsuite.errors import BackendError, InputError
 from evalsuite.models import Model, Renderer
@@ -128,11 +128,11 @@ class HFBackend(BaseBackend):
         return found.complete()
 
     def reward(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
-        """Rewards of each unit's whole conversation (see `hf_reward`)."""
+        """Rewards of each unit's whole conversation (see `hf.reward`)."""
         return self._read("reward", rewards_of, units, done)
 
     def embed(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
-        """Pooled or per-token embeddings of each unit's text (see `hf_embed`)."""
+        """Pooled or per-token embeddings of each unit's text (see `hf.embed`)."""
         return self._read("embed", embeddings_of, units, done)
 
     def switch(self, model: Model, renderer: Renderer) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from evalsuite.backends.hf_draw import choose
+from evalsuite.backends.hf.draw import choose
 from evalsuite.models import Renderer
 from evalsuite.records import Completion, Sampling, Unit
 

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from evalsuite.backends.openai_retry import Fault, fault_of_error, fault_of_status
+from evalsuite.backends.openai.retry import Fault, fault_of_error, fault_of_status
 from evalsuite.errors import ModelError
 from evalsuite.models import Model
 
