@@ -10,11 +10,14 @@
   closes it; a reward model whose tokenizer does so reads prompt and response as a pair ([CLS] prompt [SEP] response
   [SEP]). An embedder's own chat template, if its decoder brought one, is left out; its prompt stands before the text.
 * **Prefill.** A trailing assistant message is continued, not closed.
+* **Quoted text.** Judges read what other models wrote. `guarded` messages spell no special token of this tokenizer, so
+  that an answer opens no turn in the judge's prompt; a subject's prompt stays as its task wrote it.
 * **Continuations.** Context and continuation are tokenised as one text; the continuation is what follows the longest
   common prefix with the context's own ids, so a token that spans the boundary counts as continuation. In raw text the
   context's trailing white space belongs to the continuation (as in lm-evaluation-harness, so that figures compare).
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -84,6 +87,11 @@ class Renderer:
     def shown(self, messages: Sequence[Message], raw: bool = False) -> str:
         """The prompt's text for people to read; see `evalsuite.models.vision` for images."""
         return self.render(messages, raw)
+
+    def guarded(self, messages: Sequence[Message]) -> tuple[Message, ...]:
+        """The messages with a blank behind the first character of every special token, or mark of the template, that
+        their texts spell: `<|im_end|>` is read as the letters that it has. Other text stays as it is."""
+        return tuple(_broken(message, self._marks) for message in messages)
 
     def opens_reasoning(self, prompt: str) -> bool:
         """Whether a rendered prompt ends inside a thought, so that the answer's text begins there."""
@@ -187,6 +195,14 @@ class Renderer:
             return False
         return HERE in shown
 
+    @cached_property
+    def _marks(self) -> re.Pattern[str]:
+        """The first character of whatever has a meaning of its own in a prompt: special tokens, and added ones that the
+        template writes (`<think>`, `<tool_call>`). Plain words, and what a blank does not break, mean themselves."""
+        written = {text for text in self.tokens.added if text in (self.template or "")}
+        marks = {t for t in self.tokens.special | written if not t.isalnum() and t not in f"{t[:1]} {t[1:]}"}
+        return re.compile(f"(?={'|'.join(map(re.escape, sorted(marks))) or '(?!)'}).", re.DOTALL)
+
     def _turn_end(self) -> set[int]:
         """The special token that the template writes right after an assistant's words."""
         if self.template is None:
@@ -255,6 +271,14 @@ def text_of(message: Mapping[str, Any]) -> str:
         if part.get("type") != "text":
             raise InputError(f"a message holds a part of type '{part.get('type')}', and this model reads text only")
     return "".join(str(part["text"]) for part in content)
+
+
+def _broken(message: Message, marks: re.Pattern[str]) -> Message:
+    content = message["content"]
+    if isinstance(content, str):
+        return Message(role=message["role"], content=marks.sub(r"\g<0> ", content))
+    parts = [{**p, "text": marks.sub(r"\g<0> ", str(p["text"]))} if p.get("type") == "text" else p for p in content]
+    return Message(role=message["role"], content=parts)
 
 
 def _folded(turns: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

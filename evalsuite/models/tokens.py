@@ -148,6 +148,11 @@ class Tokens:
         return frozenset(str(token) for token in self._tokenizer.added_tokens_decoder.values())
 
     @cached_property
+    def special(self) -> frozenset[str]:
+        """Special tokens as a text may spell them."""
+        return frozenset(self.name(token) for token in self.special_ids)
+
+    @cached_property
     def eos_ids(self) -> tuple[int, ...]:
         """Ids that end a text: the tokenizer's EOS and those of the checkpoint's generation settings."""
         own = self._optional(self._tokenizer.eos_token_id)

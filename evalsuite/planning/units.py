@@ -81,6 +81,8 @@ class Planner:
 
     def _draft(self, request: Request, examples: Sequence[Message]) -> Draft:
         messages = self._with_images(self._messages(request, examples))
+        if self.renderer is not None and request.role in ("judge", "auxiliary"):
+            messages = self.renderer.guarded(messages)  # they quote what other models wrote
         if self.renderer is None or request.kind in ("reward", "embed"):
             return Draft(messages, None, None)
         text = self.renderer.render(messages, raw=request.raw)
