@@ -152,35 +152,31 @@ def test_top_logprobs_are_those_of_the_plain_forward(tiny: tuple[HFBackend, Rend
 def test_draws_follow_the_distribution() -> None:
     """choose() at temperature 1 draws each token as often as its probability says (chi-square, 3 degrees of freedom),
     and top_k, top_p cut exactly."""
-    import random
-
     import torch
 
     shares = torch.tensor([0.5, 0.3, 0.15, 0.05])
     rows, n = shares.log().expand(4000, 4), 4000
-    drawn = Counter(draw.choose(rows, Sampling(temperature=1.0), [random.Random(i) for i in range(n)]))
+    drawn = Counter(draw.choose(rows, Sampling(temperature=1.0), [draw.Numbers(i) for i in range(n)]))
     chi = sum((drawn[i] - n * float(p)) ** 2 / (n * float(p)) for i, p in enumerate(shares))
     assert chi < 16.3  # 0.1% point
-    rngs = [random.Random(i) for i in range(n)]
-    assert set(draw.choose(rows, Sampling(temperature=1.0, top_k=2), rngs)) == {0, 1}
-    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.79), rngs)) == {0, 1}
-    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.81), rngs)) == {0, 1, 2}
-    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.01), rngs)) == {0}
-    hot = Counter(draw.choose(rows, Sampling(temperature=100.0), rngs))
+    numbers = [draw.Numbers(i) for i in range(n)]
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_k=2), numbers)) == {0, 1}
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.79), numbers)) == {0, 1}
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.81), numbers)) == {0, 1, 2}
+    assert set(draw.choose(rows, Sampling(temperature=1.0, top_p=0.01), numbers)) == {0}
+    hot = Counter(draw.choose(rows, Sampling(temperature=100.0), numbers))
     assert min(hot.values()) > 800
 
 
 def test_top_p_beyond_the_shortlist(monkeypatch: pytest.MonkeyPatch) -> None:
-    import random
-
     import torch
 
     logits = torch.zeros(200, 64)
-    rngs = [random.Random(i) for i in range(200)]
-    wide = draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), rngs)
+    numbers = [draw.Numbers(i) for i in range(200)]
+    wide = draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), numbers)
     monkeypatch.setattr(draw, "SHORTLIST", 8)
-    rngs = [random.Random(i) for i in range(200)]
-    assert len(set(draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), rngs))) > 20
+    numbers = [draw.Numbers(i) for i in range(200)]
+    assert len(set(draw.choose(logits, Sampling(temperature=1.0, top_p=0.9), numbers))) > 20
     assert len(set(wide)) > 20
 
 

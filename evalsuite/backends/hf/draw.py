@@ -1,6 +1,11 @@
-"""The next token out of logits: the likeliest, or drawn by a row's own generator, so that neighbours change nothing."""
+"""The next token out of logits: the likeliest, or drawn by a row's own numbers, so that neighbours change nothing.
 
-import random
+A draw is a race (Maddison, Tarlow and Minka 2014, A* sampling, section 2): every token of the vocabulary gets an
+exponential number of the row's own, and the largest p / number wins, which is token i with probability p(i). Rounding
+that differs between batches then moves one token's share by as little as its logit, and hardly ever the winner; a
+cumulative distribution hands the rounding of all tokens before on to each one, and parted one text in seven.
+"""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,25 +14,50 @@ from evalsuite.records import Sampling
 SHORTLIST = 1024
 """Candidates that are sorted first for top_p; the whole vocabulary only where they do not hold enough mass."""
 
+LEAST = 1e-30
+"""In place of the number 0, which a generator of float32 does give now and then."""
 
-def choose(logits: Any, sampling: Sampling, rngs: Sequence[random.Random]) -> list[int]:
+
+class Numbers:
+    """A row's own exponential numbers, from its seed on: as many at each call as the vocabulary has tokens."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._source: Any = None
+
+    def fill(self, row: Any) -> None:
+        """The next numbers, into a float32 row of its device."""
+        import numpy as np
+        import torch
+
+        if row.device.type == "cpu":
+            self._source = self._source or np.random.Generator(np.random.SFC64(self._seed))
+            self._source.standard_exponential(dtype=np.float32, out=row.numpy())
+        else:
+            self._source = self._source or torch.Generator(row.device).manual_seed(self._seed % (1 << 63))
+            row.exponential_(generator=self._source)
+
+
+def choose(logits: Any, sampling: Sampling, numbers: Sequence[Numbers]) -> list[int]:
     """The next token id of each row of float32 logits (rows, vocabulary): the likeliest at temperature 0, otherwise
-    drawn by inverting the cumulative distribution (float64, on the CPU) at one uniform number of the row's own."""
+    drawn after top_k, then top_p, by the row's own `numbers`."""
+    import torch
+
     if sampling.temperature == 0:
         return [int(i) for i in likeliest(logits).tolist()]
     probabilities, ids = _candidates(logits / sampling.temperature, sampling)
-    cumulative = probabilities.double().cpu().cumsum(-1)
-    uniform = [rng.random() for rng in rngs]
-    chosen = []
-    for i, number in enumerate(uniform):
-        place = int((cumulative[i] <= number * cumulative[i, -1]).sum())
-        place = min(place, cumulative.shape[1] - 1)
-        chosen.append(place if ids is None else int(ids[i, place]))
-    return chosen
+    waits = torch.empty(logits.shape, dtype=torch.float32, device=logits.device)
+    for row, own in zip(waits, numbers, strict=True):
+        own.fill(row)
+    # By id, so that a token's number is its own whatever its place among the candidates.
+    waits = (waits if ids is None else waits.gather(1, ids)).clamp_(min=LEAST)
+    winners = likeliest(probabilities / waits)
+    chosen = winners if ids is None else ids.gather(1, winners[:, None])[:, 0]
+    return [int(i) for i in chosen.tolist()]
 
 
 def likeliest(logits: Any) -> Any:
-    """The place of the largest of each row of float32 logits (rows, vocabulary), on their device."""
+    """The place of the largest of each row of float32 numbers (rows, vocabulary), on their device."""
     import torch
 
     # On a CPU torch's argmax is ten times slower than numpy's, and as slow as a small model's output layer.

@@ -1,12 +1,11 @@
 """A text in the making: what it was asked, what it has said, when it ends. Shared by both decode loops."""
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from evalsuite.backends.hf.draw import choose
+from evalsuite.backends.hf.draw import Numbers, choose
 from evalsuite.models import Renderer
 from evalsuite.records import Completion, Sampling, Unit
 
@@ -28,16 +27,16 @@ class Row:
         return self.unit.sampling.max_tokens + self.unit.sampling.reasoning_tokens
 
     @cached_property
-    def rng(self) -> random.Random:
+    def numbers(self) -> Numbers:
         """The row's own numbers: neither batch size nor neighbours change what it draws."""
-        return random.Random(self.unit.seed)
+        return Numbers(self.unit.seed)
 
 
 def advance(rows: Sequence[Row], logits: Any, renderer: Renderer) -> None:
     """Draws the next token of every row that still speaks out of `logits` (rows, vocabulary), float32, and ends the
     rows that are done. All rows draw alike: their sampling differs in length and seed only."""
     sampling = rows[0].unit.sampling
-    drawn = choose(logits, sampling, [row.rng for row in rows] if sampling.temperature else ())
+    drawn = choose(logits, sampling, [row.numbers for row in rows] if sampling.temperature else ())
     wanted = sampling.top_logprobs
     if wanted:
         logprobs = logits.log_softmax(-1)
