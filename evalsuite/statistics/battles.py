@@ -86,15 +86,15 @@ def battles(
     if clusters is not None:
         numbers: dict[Hashable, int] = {}
         cluster = np.array([numbers.setdefault(clusters[i], len(numbers)) for i in keep], dtype=np.int64)
-    ids = places.reshape(2, -1).astype(np.int64)
-    return Battles(tuple(models.tolist()), *ids, score[keep], weight[keep], matrix[keep], names, cluster)
+    one, other = places.reshape(2, -1).astype(np.int64)
+    return Battles(tuple(models.tolist()), one, other, score[keep], weight[keep], matrix[keep], names, cluster)
 
 
 def style_difference(a: Column, b: Column, weights: Column | None = None) -> Floats:
     """(a − b) / (a + b + 1) of two counts (tokens, headers, list items), less its mean, over its population sd.
 
     a, b, weights: (R,), over all battles that are to be fitted; weights count rows that stand several times. This is
-    the style feature of Arena-Hard v0.1 and Chatbot Arena. 0 everywhere where the counts differ by one share in all.
+    the style feature of Arena-Hard v0.1 and Chatbot Arena. 0 where it does not vary.
     """
     import numpy as np
 

@@ -168,9 +168,10 @@ def bradley_terry_bootstrap(
 
 def chances(models: tuple[str, ...], log_odds: Floats, against: str) -> Floats:
     """P(each model beats `against`) of log-odds (..., K)."""
+    import numpy as np
     from scipy.special import expit
 
-    return expit(log_odds - log_odds[..., place(models, against)][..., None])  # type: ignore[no-any-return]
+    return np.asarray(expit(log_odds - log_odds[..., place(models, against)][..., None]))
 
 
 def place(models: tuple[str, ...], name: str) -> int:

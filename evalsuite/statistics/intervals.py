@@ -85,7 +85,7 @@ def mean_interval(
         return Interval(value, *wilson(float(v.sum()), groups, level), groups, "wilson")
     variance = _variance(v, w, ids, groups)
     if share or bounded:
-        return _effective_wilson(value, variance, groups, level, most=len(v) if share else None)
+        return effective_wilson(value, variance, groups, level, most=len(v) if share else None)
     if groups < 2:
         return Interval(value, None, None, groups, "none")
     half = t_quantile(groups - 1, level) * variance**0.5
@@ -209,7 +209,7 @@ def t_quantile(df: int, level: float) -> float:
     return float(stdtrit(df, 0.5 + level / 2))
 
 
-def _effective_wilson(value: float, variance: float, groups: int, level: float, most: int | None) -> Interval:
+def effective_wilson(value: float, variance: float, groups: int, level: float, most: int | None) -> Interval:
     """Wilson at n* = p(1-p) / variance, reduced for the few degrees of freedom that the variance has; at most `most`
     (of yes-or-no rows, none can say more than one independent row), and the number of clusters where nothing varies."""
     spread = value * (1 - value)

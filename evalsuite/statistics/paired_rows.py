@@ -42,8 +42,8 @@ class Rows:
 @dataclass(frozen=True, slots=True)
 class Problem:
     """`rows` and the `design` that is fitted: the rows themselves where there are covariates, else one row for each
-    pair. pair: (R,) of each battle; weight, won: (design rows,), of all battles. `centre`: the node that all others met, where the ratings have a
-    closed form."""
+    pair. pair: (R,) of each battle; weight, won: (design rows,), of all battles. `centre`: the node that all others
+    met, where the ratings have a closed form."""
 
     rows: Rows
     design: Design
@@ -89,14 +89,17 @@ def weakened(problem: Problem) -> Problem:
 def maximise(
     problem: Problem, weight: Floats, won: Floats, start: Floats | None = None
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Parameters (B, K + p) of B weightings (B, design rows) and whether each has a finite maximum; start: (1, K + p)."""
+    """Parameters (B, K + p) of B weightings (B, design rows), and whether each has a finite maximum.
+
+    start: (1, K + p).
+    """
     import numpy as np
 
     design = problem.design
     if problem.centre is None:
         first = np.zeros(len(design.penalty)) if start is None else start[0]
         return solve(design, weight, won, np.tile(first, (len(weight), 1)))
-    determined = ((won > 0) & (won < weight)).all(axis=1)
+    determined = np.asarray(((won > 0) & (won < weight)).all(axis=1))
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = np.log(won / (weight - won))
     theta = np.zeros((len(weight), design.models))
@@ -131,10 +134,9 @@ def _meat(problem: Problem, residual: Floats) -> Floats:
 
     design, cluster = problem.design, problem.rows.cluster
     if cluster is None:
-        squares = residual**2
+        n, squares = len(residual), residual**2
         if problem.summed:
-            squares = np.bincount(problem.pair, weights=squares, minlength=len(design.first))
-        n = len(residual)
+            squares = np.bincount(problem.pair, weights=squares, minlength=len(design.first)).astype(float)
         return information(design, squares[None])[0] * (n / (n - 1) if n > 1 else 1.0)
     groups = int(cluster.max()) + 1
     by_pair = csr_array((residual, (cluster, problem.pair)), shape=(groups, len(design.first)))

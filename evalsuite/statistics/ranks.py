@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Column = Sequence[float] | NDArray[Any]
 
 
-def ranks(values: Column) -> Integers:
+def competition_ranks(values: Column) -> Integers:
     """Competition ranks (K,), 1 = highest; equal values share the better rank."""
     import numpy as np
 
@@ -102,14 +102,18 @@ class RankingAgreement:
 def ranking_agreement(
     reference: Column, reference_bounds: tuple[Column, Column], benchmark: Column, bounds: tuple[Column, Column]
 ) -> RankingAgreement:
-    """Arena-Hard's agreement of two rankings, plain and with confidence. All columns: (K,), one order of models."""
+    """Arena-Hard's agreement of two rankings, plain and with confidence. All columns: (K,), one order of models.
+
+    An interval without width (the anchor's) overlaps none here, as in the published figures; in `separability` it
+    overlaps those that contain it.
+    """
     import numpy as np
 
     true, mine = np.asarray(reference, dtype=float), np.asarray(benchmark, dtype=float)
     upper = np.triu_indices(len(true), 1)
     alike = (np.sign(true[:, None] - true) == np.sign(mine[:, None] - mine))[upper]
-    known = ~_overlaps(*reference_bounds)[upper]
-    unsure = _overlaps(*bounds)[upper]
+    known = ~(_overlaps(*reference_bounds) & _wide(*reference_bounds))[upper]
+    unsure = (_overlaps(*bounds) & _wide(*bounds))[upper]
     credit = np.where(unsure, 0.5, alike.astype(float))[known]
     return RankingAgreement(
         float(alike.mean()) if len(alike) else None,
@@ -119,29 +123,37 @@ def ranking_agreement(
     )
 
 
-def pair_probabilities(draws: Floats) -> Floats:
-    """P(model i below model j), (K, K), from a normal approximation of each model's bootstrap draws (B, K)."""
+def pair_probabilities(means: Column, variances: Column) -> Floats:
+    """P(model i below model j), (K, K), from normal approximations of the models' figures: means and variances (K,) of
+    each one's bootstrap draws (population variance in the published figures)."""
     import numpy as np
     from scipy.special import ndtr
 
-    mean, variance = draws.mean(axis=0), draws.var(axis=0)
-    spread = np.sqrt(variance[:, None] + variance[None, :])
-    gap = mean[None, :] - mean[:, None]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(ndtr(np.where(spread > 0, gap / spread, np.sign(gap) * np.inf)))
+    mean, variance = np.asarray(means, dtype=float), np.asarray(variances, dtype=float)
+    spread = np.sqrt(variance[:, None] + variance)
+    gap = mean - mean[:, None]
+    certain = np.where(gap == 0, 0.0, np.copysign(np.inf, gap))
+    return np.asarray(ndtr(np.divide(gap, spread, out=certain, where=spread > 0)))
 
 
-def order_scores(reference: Column, draws: Floats) -> tuple[float, float]:
-    """(Brier score, log-loss) of `pair_probabilities(draws)` as forecasts of the reference's order, over all pairs."""
+def order_scores(reference: Column, means: Column, variances: Column) -> tuple[float, float]:
+    """(Brier score, log-loss) of `pair_probabilities` as forecasts of the reference's order, over all pairs."""
     import numpy as np
 
     true = np.asarray(reference, dtype=float)
     upper = np.triu_indices(len(true), 1)
-    chance = pair_probabilities(draws)[upper]
-    below = (true[:, None] < true)[upper]
-    happened = np.where(below, chance, 1 - chance)
+    chance = pair_probabilities(means, variances)[upper]
+    happened = np.where((true[:, None] < true)[upper], chance, 1 - chance)
     with np.errstate(divide="ignore"):
         return float(((1 - happened) ** 2).mean()), float(-np.log(happened).mean())
+
+
+def _wide(low: Column, high: Column) -> NDArray[np.bool_]:
+    """Pairs in which both intervals have a width."""
+    import numpy as np
+
+    wide = np.asarray(low, dtype=float) < np.asarray(high, dtype=float)
+    return np.asarray(wide[:, None] & wide)
 
 
 def _overlaps(low: Column, high: Column) -> NDArray[np.bool_]:
