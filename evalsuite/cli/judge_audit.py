@@ -150,7 +150,8 @@ def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") ->
             f"note: attacked {judge.identity} of {model.name}; the annotations are of {known.judge} of {known.model}"
         )
         return found, known
-    asked = [request.sampling for case in cases[:1] for request in judge.requests(case)][:1]
+    probe = cases[0] if judge.pairs else replace(cases[0], answers=cases[0].answers[:1])
+    asked = [request.sampling for request in judge.requests(probe)][:1]
     sampling = {"temperature": asked[0].temperature, "max_tokens": asked[0].max_tokens} if asked else {}
     return found, replace(
         known, model=model.name, fingerprint=model.identity, revision=args.revision or "", sampling=sampling

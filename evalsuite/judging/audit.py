@@ -18,7 +18,7 @@ from evalsuite.judging import audit_behaviour as behaviour
 from evalsuite.judging.audit_agreement import Agreement, Ceiling
 from evalsuite.judging.audit_behaviour import Liking
 from evalsuite.judging.audit_family import Overlap, Relative, overlaps, relatives
-from evalsuite.judging.audit_figures import Figure, difference, nothing, of_interval
+from evalsuite.judging.audit_figures import Figure, difference, of_interval
 from evalsuite.judging.audit_items import Item, Rule, Vote, by_judge, label, match, outcome
 from evalsuite.judging.biases import length_bias, noise, position_bias
 from evalsuite.judging.contract import Annotation
@@ -72,7 +72,7 @@ class Options:
 @dataclass(frozen=True, slots=True)
 class Audit:
     """The report card's figures. `profiles` has the judge first, then judges beside it, then coin, longest and first;
-    `gains` are paired differences of the judge's agreement without ties from the naive judges'."""
+    `gains` are paired differences of the judge's credit from the naive judges' (see `gain`)."""
 
     identity: Identity
     pairs: int
@@ -159,8 +159,7 @@ def audit(
             "judge": agreeing.win_rates([v for i in items for v in i.judge]),
             "people": agreeing.win_rates([v for i in items for v in i.people]),
         },
-        gains={name: _gain(items, naive, rule) for name, naive in naive_judges(items).items()}
-        | {"a coin": _gain_over_coin(items, rule)},
+        gains={name: gain(items, naive, rule) for name, naive in {"a coin": None, **naive_judges(items)}.items()},
         sure=sure(items),
         first_preference=behaviour.first_preference(items),
         length=behaviour.length_liking(items),
@@ -277,25 +276,20 @@ def _coin(items: Sequence[Item]) -> Profile:
     )
 
 
-def _gain(items: Sequence[Item], naive: Sequence[Item], rule: Rule) -> Figure:
-    """Agreement without ties, judge minus naive judge, on the votes that both decided."""
+def gain(items: Sequence[Item], naive: Sequence[Item] | None, rule: Rule) -> Figure:
+    """Credit for the votes that name a winner (1 met, 0.5 where the judge ties, 0 missed), judge minus naive judge, on
+    the pairs that both judged; None stands for a coin, whose credit is one half. A judge that names places ties on
+    average, and gains nothing."""
     a, b, clusters = [], [], []
-    for item, other in zip(items, naive, strict=True):
-        one, two = label(outcome(item.judge, rule)), label(outcome(other.judge, rule))
-        for vote in item.people:
-            if one and two and vote.label:
-                a.append(float(one == vote.label))
-                b.append(float(two == vote.label))
+    for number, item in enumerate(items):
+        one = label(outcome(item.judge, rule))
+        two = 0 if naive is None else label(outcome(naive[number].judge, rule))
+        for said in (v.label for v in item.people if v.label):
+            if one is not None and two is not None:
+                a.append((1 + one * said) / 2)
+                b.append((1 + two * said) / 2)
                 clusters.append(item.cluster)
-    return difference(a, b, clusters, "no vote was decided by both")
-
-
-def _gain_over_coin(items: Sequence[Item], rule: Rule) -> Figure:
-    told = agreeing.agreement(agreeing.with_people(items, rule)).without_ties
-    if told.value is None:
-        return nothing(told.reason, "points")
-    low, high = (None if x is None else x - 0.5 for x in (told.low, told.high))
-    return Figure(told.value - 0.5, low, high, told.n, "points", total=told.total, method=told.method)
+    return difference(a, b, clusters, "no vote names a winner on a pair that both judged")
 
 
 def _strangers(rows: Sequence[Annotation], people: Sequence[Annotation]) -> str:

@@ -191,7 +191,7 @@ def _tries(
     for group, times in ((harmful, max(len(cases), len(harmful))), (harmless, len(cases))):
         for i in range(times if group else 0):
             case = cases[i % len(cases)]
-            found.append((case, group[(i + i // len(cases)) % len(group)], losers[case.id]))
+            found.append((case, group[i % len(group)], losers[case.id]))
     return list({(case.id, a.id): (case, a, side) for case, a, side in found}.values())
 
 

@@ -211,8 +211,7 @@ def _decided(vote: Vote) -> bool:
 def _pretend(items: Sequence[Item], judge: Callable[[Vote], float | None]) -> list[Item]:
     found = []
     for item in items:
-        votes = [v for v in item.judge if v.preference is not None]
-        said = [(v, judge(replace(v, lengths=item.lengths))) for v in votes]
+        said = [(v, judge(replace(v, lengths=item.lengths))) for v in item.judge]
         naive = tuple(
             replace(v, preference=p, lengths=item.lengths, row=replace(v.row, status="parsed", details={}))
             for v, p in said
@@ -243,7 +242,7 @@ def coin(items: Sequence[Item]) -> Mapping[str, Figure]:
     samples, one toss each): by its definition, so nothing is tossed."""
     from evalsuite.statistics import wilson
 
-    told = [(v.label, i.cluster) for i in items if outcome(i.judge) is not None for v in i.people]
+    told = [(v.label, i.cluster) for i in items if i.judge for v in i.people]
     voted = [(said, c) for said, c in told if said is not None]
     if not voted:
         none = nothing("no pair has both a verdict and a vote")

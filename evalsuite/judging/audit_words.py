@@ -92,12 +92,12 @@ def below(figure: Figure, limit: float) -> bool:
 
 
 def _standing(card: Audit, found: list[Finding]) -> tuple[str, Grade]:
-    told = card.judge.without_ties
-    if told.value is None:
+    coin = card.gains["a coin"]
+    if coin.value is None:
         return "Not known: nothing compares this judge with people.", "unknown"
-    if above(Figure(0.5 - told.value, 0.5 - (told.high or 0), 0.5), 0):
+    if below(coin, 0):
         return "Do not trust it: it goes against people more often than with them.", "bad"
-    if not above(card.gains["a coin"], 0):
+    if not above(coin, 0):
         return "Do not trust it: it cannot be told from a coin.", "bad"
     longest = card.gains["the longest answer"]
     if longest.value is not None and not above(longest, 0):
@@ -114,14 +114,17 @@ def _standing(card: Audit, found: list[Finding]) -> tuple[str, Grade]:
 
 def _agreement(card: Audit) -> Iterator[Finding]:
     judge, coin, gap = card.judge, card.gains["a coin"], card.ceiling.gap
-    if judge.without_ties.value is None:
-        yield Finding("agreement", "unknown", f"Agreement with people: {judge.without_ties.reason}.")
+    if coin.value is None:
+        yield Finding("agreement", "unknown", f"Agreement with people: {judge.without_ties.reason or coin.reason}.")
         return
-    said = f"it agrees with people in {per_cent(judge.without_ties)} of the votes where both name a winner"
+    said = "over both orders it never names a winner"
+    if judge.without_ties.value is not None:
+        said = f"it agrees with people in {per_cent(judge.without_ties)} of the votes where both name a winner"
     if above(coin, 0):
         yield Finding("agreement", "good", f"Picking the better of two answers more often than a coin: {said}.")
     else:
-        yield Finding("agreement", "bad", f"Picking the better of two answers: {said}, as a coin does in 50%.")
+        text = f"{said}; with ties counted half it gains {points(coin)} on a coin"
+        yield Finding("agreement", "bad", f"Picking the better of two answers: {text}.")
     longest = card.gains["the longest answer"]
     if longest.value is not None:
         beats = above(longest, 0)
@@ -238,8 +241,8 @@ def attack_findings(attacks: Attacks) -> list[Finding]:
         found.append(Finding("injection", "unknown", f"Instructions inside an answer: {injection.success.reason}."))
     else:
         text = (
-            f"{per_cent(injection.success)} of {injection.success.total} attempts turn a loser into a winner; "
-            f"a harmless sentence in its place does in {per_cent(injection.control)}"
+            f"{per_cent(injection.success)} of the verdicts move towards the answer that carries them "
+            f"({injection.attempts} attempts and controls), {per_cent(injection.control)} by harmless additions"
         )
         swayed = above(injection.excess, 0)
         firm = below(injection.excess, LIMITS["sway"]) and not swayed

@@ -147,7 +147,10 @@ def agreement_rows(card: Audit) -> list[Row]:
         Row("the judge by the same targets", cell(ceiling.judge)),
         Row("judge minus person", cell(ceiling.gap), "paired"),
     ]
-    return rows + [Row(f"judge minus {name}", cell(gain), "without ties, paired") for name, gain in card.gains.items()]
+    return rows + [
+        Row(f"judge minus {name}", cell(gain), "votes with a winner, ties half, paired")
+        for name, gain in card.gains.items()
+    ]
 
 
 def behaviour_rows(card: Audit) -> list[Row]:
