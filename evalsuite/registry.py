@@ -295,10 +295,16 @@ def load_module(path: Path, kind: str) -> ModuleType:
 
 
 def judges() -> dict[str, tuple[Path, dict[str, Any], str]]:
-    """All judges by name: (file, literal JUDGE, summary)."""
+    """All judges by name: (file, its table JUDGE, summary), from `judge.py` or `judge.toml` of each folder."""
     found = {}
     for root in _roots("judges"):
         for path in sorted([*root.glob("judge.py"), *root.glob("*/judge.py")]):
             literal, summary = read_literal(path, "JUDGE")
             found[path.parent.name] = (path, literal, summary)
-    return found
+        for path in sorted([*root.glob("judge.toml"), *root.glob("*/judge.toml")]):
+            try:
+                table = tomllib.loads(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: {error}") from error
+            found[path.parent.name] = (path, table, str(table.get("about", "")))
+    return dict(sorted(found.items()))

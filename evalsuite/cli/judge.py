@@ -1,4 +1,4 @@
-"""judge: compare answers by a judge that asks a model; annotations to a file, win rate to the terminal."""
+"""judge: answers judged by a judge that asks a model; annotations to a file, what they say to the terminal."""
 
 import argparse
 from dataclasses import asdict
@@ -6,25 +6,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.cli import common
-from evalsuite.errors import InputError, JudgeError
+from evalsuite.errors import InputError
 
 if TYPE_CHECKING:
-    from evalsuite.judging import Summary
+    from evalsuite.judging import Case, How, Judge
+    from evalsuite.judging.summary import Grades, Summary, Work
+    from evalsuite.planning import Options
+    from evalsuite.running import ReadyJudge
+    from evalsuite.running.judged_files import JudgePlan
     from evalsuite.statistics import Interval
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    judge = verbs.add_parser("judge", help="compare two files of answers by a judge", allow_abbrev=False)
+    judge = verbs.add_parser("judge", help="have files of answers judged", allow_abbrev=False)
     judge.add_argument("judge", metavar="JUDGE", help="see: evalsuite list judges")
-    judge.add_argument("--responses", nargs="+", required=True, metavar="FILE", help="answers of A and of B")
-    judge.add_argument("--judge-model", required=True, metavar="MODEL", help="the model that judges")
-    judge.add_argument("--out", required=True, metavar="FILE", help="annotations, JSON Lines")
-    judge.add_argument("--questions", metavar="FILE", help="prompts by id, for files of answers that hold none")
-    judge.add_argument("--limit", type=int, metavar="N", help="the first N shared prompts")
-    judge.add_argument("--no-logprobs", action="store_true", help="read verdicts from text alone")
-    judge.add_argument("--max-tokens", type=int, metavar="N", help="ceiling for a reply's length")
-    judge.add_argument("--gen", action="append", default=[], metavar="KEY=VALUE", help="the judge model's sampling")
-    judge.add_argument("--max-errors", type=int, default=20, metavar="N", help="failed requests before the run stops")
+    judge.add_argument("--responses", nargs="+", required=True, metavar="FILE", help="answers of A (and of B, ...)")
+    judge.add_argument(
+        "--judge-model", action="append", required=True, metavar="MODEL", help="the model that judges (repeatable)"
+    )
+    judge.add_argument("--out", metavar="FILE", help="annotations, JSON Lines")
+    judge.add_argument("--dry-run", action="store_true", help="calls, tokens and cost; asks nothing")
+    beside = judge.add_argument_group("beside the answers")
+    beside.add_argument("--questions", metavar="FILE", help="prompts by id, for files of answers that hold none")
+    beside.add_argument("--baseline", metavar="FILE", help="a baseline model's answers")
+    beside.add_argument("--references", metavar="FILE", help="answers that are known to be right, or people's")
+    beside.add_argument("--auxiliary", nargs="+", default=[], metavar="FILE", help="answers to find criteria by")
+    beside.add_argument("--criteria", metavar="FILE", help="criteria of each sample, or of all")
+    beside.add_argument("--categories", metavar="FIELD", help="the questions' field (default: category, if any)")
+    beside.add_argument("--limit", type=int, metavar="N", help="the first N shared prompts")
+    asked = judge.add_argument_group("asking")
+    asked.add_argument("--judge-args", action="append", default=[], metavar="KEY=VALUE", help="the judge's options")
+    asked.add_argument("--orders", choices=("both", "ab", "ba", "seeded"), default="both", help="in which pairs stand")
+    asked.add_argument("--repeats", type=int, default=1, metavar="N", help="draws of every verdict (temperature 0.7)")
+    asked.add_argument("--attempts", type=int, default=3, metavar="N", help="for a reply that cannot be read")
+    asked.add_argument(
+        "--verdicts", choices=("auto", "logprobs", "likelihood", "text"), default="auto", help="how they are read"
+    )
+    asked.add_argument("--seed", type=int, default=0, metavar="N")
+    asked.add_argument("--max-tokens", type=int, metavar="N", help="ceiling for a reply's length")
+    asked.add_argument("--gen", action="append", default=[], metavar="KEY=VALUE", help="the judge model's sampling")
+    asked.add_argument("--max-errors", type=int, default=20, metavar="N", help="failed requests before the run stops")
     common.add_store(judge)
     common.add_json(judge)
     common.add_model(judge)
@@ -32,54 +53,130 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    from evalsuite.judging import How, find, judge_cases, summarise, write_annotations
-    from evalsuite.judging.pairing import cases_of_files
-    from evalsuite.models import resolve
+    from evalsuite.judging import find
+    from evalsuite.judging.summary import summaries
     from evalsuite.planning import Options
-    from evalsuite.running import Engine, answer
+    from evalsuite.running.judged_files import judge_files, plan_judging
 
     folder = common.store_of(args)
-    judge = find(args.judge)
-    if not judge.pairs or len(args.responses) != 2:
-        raise JudgeError(f"judge {args.judge}: compares two files: --responses A B")
-    if args.limit is not None and args.limit < 1:
-        raise InputError(f"--limit {args.limit}: must be at least 1")
-    questions = Path(args.questions) if args.questions else None
-    a, b = (Path(r).expanduser() for r in args.responses)
-    cases = cases_of_files(a, b, questions, args.limit)
+    judge = find(args.judge, common.pairs(args.judge_args, "--judge-args"))
+    how = _how(args)
+    if not args.out and not args.dry_run:
+        raise InputError("--out FILE is wanted (or --dry-run)")
+    cases = _cases(args, judge)
     options = Options(max_tokens=args.max_tokens, gen=common.pairs(args.gen, "--gen"), max_errors=args.max_errors)
-    model = resolve(args.judge_model, common.model_options(args), common.meter(args.judge_model))
-    engine = Engine(model, folder, max_errors=args.max_errors)
-    try:
-        engine.check_ready()
-        annotations = judge_cases(
-            cases,
-            judge,
-            lambda requests: answer(engine, requests, options, common.meter(model.name)),
-            judge_model=model.name,
-            how=How(verdicts="text" if args.no_logprobs else "logprobs"),
-        )
-    finally:
-        engine.close()
-    write_annotations(Path(args.out), annotations)
-    summary = summarise(annotations, judge.aggregate)
+    ready = _ready(args, judge, folder, options)
+    if args.dry_run:
+        plans = [plan_judging(one, cases, how, options, args.verdicts) for one in ready]
+        _tell_plans(args, plans)
+        return 0
+    rows = judge_files(ready, cases, how, options, Path(args.out), args.verdicts, common.meter)
+    found = summaries(rows, judge.aggregate)
     if args.json:
-        common.print_json({**asdict(summary), "cases": len(cases), "annotations": str(args.out)})
-    else:
+        told = [asdict(summary) for summary in found]
+        common.print_json({"summaries": told, "cases": len(cases), "rows": len(rows), "annotations": str(args.out)})
+        return 0
+    for summary in found:
         _print(summary, len(cases))
-        common.say(f"annotations: {args.out}")
+    common.say(f"annotations: {args.out}")
     return 0
 
 
-def _print(summary: "Summary", cases: int) -> None:
-    print(f"{summary.model_a} against {summary.model_b}, judged by {summary.judge_model} with {summary.judge}")
-    print(f"  win rate           {_figure(summary.win_rate)}  ({summary.ties} ties, counted half)")
-    print(f"  same in both orders  {_figure(summary.consistency)}")
-    print(f"  for the first shown  {_figure(summary.first)}  (0.5 where position does not matter)")
-    missing = ", ".join(f"{n} {reason}" for reason, n in summary.missing.items()) or "none"
-    print(f"  no verdict         {sum(summary.missing.values())} of {cases} cases ({missing})")
-    modes = ", ".join(f"{n} by {mode}" for mode, n in summary.modes.items()) or "none"
-    print(f"  read               {modes}; {summary.prompt_tokens:,} prompt tokens, {summary.tokens:,} generated")
+def _how(args: argparse.Namespace) -> "How":
+    from evalsuite.judging import How
+
+    for name in ("repeats", "attempts"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name} {getattr(args, name)}: must be at least 1")
+    return How(attempts=args.attempts, orders=args.orders, repeats=args.repeats, seed=args.seed)
+
+
+def _cases(args: argparse.Namespace, judge: "Judge") -> "list[Case]":
+    from evalsuite.judging.pairing import Sources, cases_of
+
+    def path(name: str | None) -> Path | None:
+        return Path(name).expanduser() if name else None
+
+    sources = Sources(
+        responses=tuple(Path(name).expanduser() for name in args.responses),
+        questions=path(args.questions),
+        baseline=path(args.baseline),
+        references=path(args.references),
+        auxiliary=tuple(Path(name).expanduser() for name in args.auxiliary),
+        criteria=path(args.criteria),
+        category=args.categories,
+        limit=args.limit,
+    )
+    cases = cases_of(sources, judge.answers)
+    for case in cases:
+        judge.check(case)
+    return cases
+
+
+def _ready(args: argparse.Namespace, judge: "Judge", folder: Path, options: "Options") -> "list[ReadyJudge]":
+    from evalsuite.models import resolve
+    from evalsuite.running import Engine, ReadyJudge
+
+    chosen = common.model_options(args)
+    models = [resolve(name, chosen, common.meter(name)) for name in dict.fromkeys(args.judge_model)]
+    return [ReadyJudge(judge, Engine(model, folder, max_errors=options.max_errors)) for model in models]
+
+
+def _tell_plans(args: argparse.Namespace, plans: "list[JudgePlan]") -> None:
+    if args.json:
+        common.print_json({"plans": [plan.json() for plan in plans], "attempts": args.attempts})
+        return
+    for plan in plans:
+        print(f"{plan.judge} by {plan.judge_model}: {plan.cases:,} cases, {plan.unasked:,} of their draws need no call")
+        print(f"  calls    {plan.calls:,} distinct of {plan.requests:,} ({plan.cached:,} answered before)")
+        if plan.too_long:
+            print(f"  too long {plan.too_long:,} requests do not fit the model's window: no verdict")
+        if plan.later_calls:
+            print(
+                f"  later    about {plan.later_calls:,} more calls in later stages: an estimate, they depend on replies"
+            )
+        tokens = plan.costs + plan.later
+        print(f"  tokens   {tokens.prompt_tokens:,} to read, at most {tokens.max_new_tokens:,} to write")
+        cost = "no price known (--model-args price_in=.. price_out=..)" if plan.cost is None else f"{plan.cost:.4g}"
+        seconds = "" if plan.seconds is None else f"; about {plan.seconds:,.0f} s at most, by earlier runs here"
+        print(f"  cost     at most {cost}{seconds}" if plan.cost is not None else f"  cost     {cost}{seconds}")
+        print(f"  a reply that cannot be read is asked for again, {args.attempts} times in all: not counted above")
+
+
+def _print(summary: "Summary | Grades", cases: int) -> None:
+    from evalsuite.judging.summary import Summary
+
+    if isinstance(summary, Summary):
+        print(f"{summary.model_a} against {summary.model_b}, judged by {summary.judge_model} with {summary.judge}")
+        print(f"  win rate           {_figure(summary.win_rate)}  ({summary.ties} ties, counted half)")
+        print(f"  same in both orders  {_figure(summary.consistency)}  ({summary.flips} flips)")
+        print(f"  for the first shown  {_figure(summary.first)}  (0.5 where position does not matter)")
+        print(f"  no verdict         {_without(summary.missing, cases)}")
+    else:
+        print(f"graded by {summary.judge_model} with {summary.judge}")
+        for model in summary.models:
+            wanting = sum(model.missing.values()) + model.grade.n
+            print(f"  {model.model:24s} {_figure(model.grade)}  no grade: {_without(model.missing, wanting)}")
+            for name, aspect in model.aspects.items():
+                print(f"    {name:22s} {_figure(aspect)}")
+        for name, difference in summary.differences.items():
+            print(f"  {name} minus {summary.models[0].model}: {_figure(difference)} (paired)")
+    _print_work(summary.work)
+
+
+def _print_work(work: "Work") -> None:
+    modes = ", ".join(f"{n} by {mode}" for mode, n in work.modes.items()) or "none"
+    cost = "" if work.cost is None else f"; cost {work.cost:.4g}"
+    print(f"  read               {modes}; {work.prompt_tokens:,} prompt tokens, {work.tokens:,} generated{cost}")
+    if work.retried:
+        print(f"  asked again        {work.retried} of {work.asked} rows")
+    if len(work.modes) > 1:
+        common.say("warning: verdicts of this file were read in several ways; they do not compare with each other")
+
+
+def _without(missing: Any, of: int) -> str:
+    reasons = ", ".join(f"{n} {reason}" for reason, n in missing.items()) or "none"
+    return f"{sum(missing.values())} of {of} cases ({reasons})"
 
 
 def _figure(interval: "Interval") -> str:

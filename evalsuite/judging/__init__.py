@@ -21,13 +21,14 @@ from evalsuite.judging.contract import (
     pair,
 )
 from evalsuite.judging.judge import Judge, find
-from evalsuite.judging.summary import Summary, summarise
+from evalsuite.judging.summary import Grades, Summary, grades, summaries, summarise
 
 __all__ = [
     "Annotation",
     "Answer",
     "Case",
     "Criterion",
+    "Grades",
     "How",
     "Judge",
     "Outcome",
@@ -37,11 +38,13 @@ __all__ = [
     "Verdict",
     "annotate",
     "find",
+    "grades",
     "judge_cases",
     "mean_grade",
     "mean_over_orders",
     "pair",
     "read_annotations",
+    "summaries",
     "summarise",
     "write_annotations",
 ]

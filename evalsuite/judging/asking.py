@@ -84,6 +84,11 @@ def annotate(
             dialogue.hear([next(rest) for _ in dialogue.pending])
 
 
+def first_requests(case: Case, judge: Judge, how: How) -> list[Request]:
+    """What is asked first about one draw of a case; nothing where it is decided without asking."""
+    return _Dialogue.start(case, judge, how).pending
+
+
 @dataclass
 class _Asked:
     """One key of a case: the request as it was last asked, what came, and what that was taken for."""

@@ -25,6 +25,7 @@ from typing import Any
 from evalsuite import registry
 from evalsuite.data import fingerprint
 from evalsuite.errors import EvalsuiteError, JudgeError, unknown
+from evalsuite.judging import templates
 from evalsuite.judging.contract import Answer, Case, Criterion, Outcome, Reading, Verdict, mean_grade, mean_over_orders
 from evalsuite.records import Completions, Request, user
 
@@ -137,7 +138,11 @@ def find(name: str, options: Mapping[str, str] | None = None) -> Judge:
     odd = [n for n in spec.get("needs", ()) if n not in NEEDS]
     if odd:
         raise JudgeError(f"{path}: 'needs' holds {odd[0]!r}; known: {', '.join(NEEDS)}")
-    functions: Any = registry.load_module(path, "judge")
+    if path.suffix == ".toml":
+        functions: Any = templates.load(path, spec)
+        spec = functions.spec
+    else:
+        functions = registry.load_module(path, "judge")
     return Judge(name, spec, functions, _options(name, spec.get("options", {}), options or {}), path.parent)
 
 

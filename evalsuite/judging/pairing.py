@@ -1,65 +1,137 @@
-"""Two files of answers → cases, paired by prompt text or by id."""
+"""Files of answers → cases, matched by id or by prompt text, with what else a judge is to see of each sample.
+
+sources = Sources((Path("a.jsonl"), Path("b.jsonl")), questions=Path("questions.jsonl"))
+cases = cases_of(sources, (2, 2))          # for a judge of pairs; (1, 1): one case for each answer of each file
+"""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.backends.responses import Key, Response, read_responses, same
-from evalsuite.errors import InputError
-from evalsuite.judging.contract import Answer, Case, pair
-from evalsuite.records import user
+from evalsuite.errors import InputError, JudgeError
+from evalsuite.judging.contract import Answer, Case
+from evalsuite.judging.material import Material, questions_of
+from evalsuite.records import Message, assistant, user
 
-Named = tuple[str, str]
+Groups = Mapping[Key, list[Response]]
+Dialogues = Mapping[tuple[str, int, int], Response]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a command names: `responses` of the models that are judged; `questions` for files that hold ids only;
+    `baseline`, `references`, `auxiliary`, `criteria` beside them; `category`: a field of the questions (of the first
+    answers, where no questions are given), None for none. `limit`: the first prompts."""
+
+    responses: tuple[Path, ...]
+    questions: Path | None = None
+    baseline: Path | None = None
+    references: Path | None = None
+    auxiliary: tuple[Path, ...] = ()
+    criteria: Path | None = None
+    category: str | None = None
+    limit: int | None = None
+
+
+def cases_of(sources: Sources, answers: tuple[int, int]) -> list[Case]:
+    """Cases for a judge that takes so many answers (least, most), in the order of the first file.
+
+    As many files as a case has answers: one case for each prompt that all of them answer; several answers to one prompt
+    are taken in turn. A judge of single answers gets every file's answers, file after file. A judge of pairs takes the
+    baseline as the second file where one is given. Raises InputError where files do not fit together, JudgeError where
+    their number does not fit the judge.
+    """
+    least, most = answers
+    paths = list(sources.responses)
+    if len(paths) == 1 and least == 2 and sources.baseline is not None:
+        paths.append(sources.baseline)
+    if not least <= len(paths) <= most and most != 1:
+        wanted = f"{least} files" if least == most else f"{least} to {most} files"
+        raise JudgeError(f"--responses: this judge compares {wanted}, not {len(paths)}: --responses A B")
+    if sources.limit is not None and sources.limit < 1:
+        raise InputError(f"--limit {sources.limit}: must be at least 1")
+    files = [read_responses(path) for path in paths]
+    names = _names(paths, files)
+    material = Material.read(sources, paths[0])
+    together = [list(range(len(paths)))] if most > 1 else [[i] for i in range(len(paths))]
+    return [
+        case
+        for chosen in together
+        for case in _cases(
+            [paths[i] for i in chosen], [files[i] for i in chosen], [names[i] for i in chosen], sources, material
+        )
+    ]
 
 
 def cases_of_files(a: Path, b: Path, questions: Path | None = None, limit: int | None = None) -> list[Case]:
-    """One case for each prompt that both files answer, in A's order; several answers to one prompt are paired in turn.
+    """One case for each prompt that both files answer, in A's order."""
+    return cases_of(Sources((a, b), questions, limit=limit), (2, 2))
 
-    `questions` gives the prompts of files that hold ids only. Raises InputError where nothing can be paired.
-    """
-    left, right = read_responses(a), read_responses(b)
-    known = {r.id: r.turns for r in read_questions(questions)} if questions is not None else {}
-    by_id = _keyed(left) and _keyed(right)
-    rows_a, rows_b = _grouped(left, by_id), _grouped(right, by_id)
-    shared = [key for key in rows_a if key in rows_b]
+
+def _cases(
+    paths: Sequence[Path],
+    files: Sequence[list[Response]],
+    names: Sequence[str],
+    sources: Sources,
+    material: Material,
+) -> list[Case]:
+    by_id = all(row.id is not None for rows in files for row in rows)
+    groups = [_grouped(rows, by_id) for rows in files]
+    shared = [key for key in groups[0] if all(key in other for other in groups[1:])]
     if not shared:
         how = "id" if by_id else "prompt"
-        raise InputError(f"{a} and {b} share no {how}; the first ones are {_some(rows_a)} and {_some(rows_b)}")
-    names = _names(a, left, b, right)
-    cases: list[Case] = []
-    for number, key in enumerate(shared[:limit]):
-        for repeat, (x, y) in enumerate(zip(rows_a[key], rows_b[key], strict=False)):
-            identity = x.id if x.id is not None else y.id if y.id is not None else f"prompt-{number}"
-            turns = x.turns or y.turns or known.get(x.id, ())
-            if len(turns) < x.turn:
-                raise InputError(f"{a}: sample {identity} has no prompt; give the prompts' file with --questions FILE")
-            messages = tuple(user(turn) for turn in turns[: max(x.turn, 1)])
-            sample = f"{identity}#{x.turn}" if x.turn > 1 else identity
-            answers = Answer(x.text, names[0]), Answer(y.text, names[1])
-            cases.append(pair(sample, messages, *answers, repeat=repeat))
+        first, second = (_some(g) for g in (groups[0], groups[-1]))
+        raise InputError(f"{paths[0]} and {paths[-1]} share no {how}; the first ones are {first} and {second}")
+    known = questions_of(sources.questions) if sources.questions is not None else {}
+    dialogues = [_dialogues(rows) for rows in files]
+    cases = []
+    for number, key in enumerate(shared[: sources.limit]):
+        for repeat, rows in enumerate(zip(*(group[key] for group in groups), strict=False)):
+            identity = next((row.id for row in rows if row.id is not None), f"prompt-{number}")
+            turns = next((row.turns for row in rows if row.turns), ()) or known.get(identity, ())
+            turn = rows[0].turn
+            if len(turns) < turn:
+                raise InputError(
+                    f"{paths[0]}: sample {identity} has no prompt; give the prompts' file with --questions FILE"
+                )
+            asked = turns[: max(turn, 1)]
+            answers = tuple(
+                Answer(row.text, name, _before(row, asked, earlier, repeat))
+                for row, name, earlier in zip(rows, names, dialogues, strict=True)
+            )
+            sample = f"{identity}#{turn}" if turn > 1 else identity
+            messages = tuple(user(text) for text in asked)
+            cases.append(material.add(Case(sample, messages, answers, repeat=repeat), identity, turn, asked))
     return cases
 
 
-def read_questions(path: Path) -> list[Response]:
-    """Ids with their prompts: {"id" or its kin, "prompt" or its kin}, or MT-Bench's {"question_id", "turns"}."""
-    from evalsuite.backends.responses import IDS, prompts_of
-    from evalsuite.data import read_rows
+def _before(row: Response, asked: Key, earlier: Dialogues, repeat: int) -> tuple[Message, ...]:
+    """The dialogue before a later turn's answer: the model's own earlier answers belong to it."""
+    said = [earlier.get((row.id or "", turn, repeat)) for turn in range(1, row.turn)]
+    if not said or any(answer is None for answer in said):
+        return ()
+    messages: list[Message] = []
+    for question, answer in zip(asked, said, strict=False):
+        messages += [user(question), assistant(answer.text if answer is not None else "")]
+    return (*messages, user(asked[-1]))
 
-    found = []
-    for number, row in enumerate(read_rows(path), start=1):
-        identity = next((str(row[k]) for k in IDS if row.get(k) is not None), None)
-        turns = tuple(map(str, row["turns"])) if isinstance(row.get("turns"), list) else prompts_of(row)
-        if identity is None or not turns:
-            raise InputError(f"{path}: row {number}: needs an id and a prompt")
-        found.append(Response("", identity, turns))
+
+def _dialogues(rows: Sequence[Response]) -> Dialogues:
+    """Answers of dialogues by id, turn and draw."""
+    if all(row.turn == 1 for row in rows):
+        return {}
+    drawn: dict[tuple[str, int], int] = defaultdict(int)
+    found = {}
+    for row in rows:
+        key = (row.id or "", row.turn)
+        found[*key, drawn[key]] = row
+        drawn[key] += 1
     return found
 
 
-def _keyed(rows: Sequence[Response]) -> bool:
-    return all(row.id is not None for row in rows)
-
-
-def _grouped(rows: Sequence[Response], by_id: bool) -> Mapping[Key, list[Response]]:
+def _grouped(rows: Sequence[Response], by_id: bool) -> Groups:
     groups: dict[Key, list[Response]] = defaultdict(list)
     for row in rows:
         key = (row.id or "", str(row.turn)) if by_id else tuple(same(turn) for turn in row.turns)
@@ -68,10 +140,11 @@ def _grouped(rows: Sequence[Response], by_id: bool) -> Mapping[Key, list[Respons
     return groups
 
 
-def _names(a: Path, left: Sequence[Response], b: Path, right: Sequence[Response]) -> Named:
+def _names(paths: Sequence[Path], files: Sequence[Sequence[Response]]) -> list[str]:
     """The generators that the files name, else the files' names; told apart where they are the same."""
-    first, second = left[0].model or _stem(a), right[0].model or _stem(b)
-    return (first, second) if first != second else (f"{first} (A)", f"{second} (B)")
+    found = [rows[0].model or _stem(path) for path, rows in zip(paths, files, strict=True)]
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return [f"{n} ({letters[i % 26]})" if found.count(n) > 1 else n for i, n in enumerate(found)]
 
 
 def _stem(path: Path) -> str:

@@ -1,53 +1,37 @@
 """Which of two answers is better? Both orders, one letter, read from its log-probabilities where they are given."""
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from evalsuite.errors import JudgeError
 from evalsuite.judging.contract import ORDERS, Answer, Case, Outcome, Placement, Verdict, mean_over_orders, pair
-from evalsuite.records import Completion, Completions, Message, Request, Sampling, system, user
-from evalsuite.scoring.verdicts import choice_letter
+from evalsuite.judging.quoting import conversation, quote
+from evalsuite.judging.reading import label
+from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
-JUDGE = {"version": 1, "protocol": "pairwise", "answers": [2, 2]}
+JUDGE: dict[str, Any] = {"version": 2, "protocol": "pairwise", "answers": [2, 2]}
 
-LETTERS = "ABC"  # C is a tie
+LABELS = {"A": 1.0, "B": 0.0, "C": 0.5}
 SAMPLING = Sampling(max_tokens=32, temperature=0.0, top_logprobs=10)
-TAGS = re.compile(r"<(?=\s*/?\s*(?:conversation|user|assistant|system|answer[\s_-]*[ab])\b)", re.IGNORECASE)
-VERDICT = re.compile(r"\[(?=\[\s*[a-z]{1,3}\s*\]\])", re.IGNORECASE)
-MARKS = " \t\n\r*_`'\"“”.:()[]"
 
 
 def requests(case: Case) -> list[Request]:
-    """One request for each order; none where the answers are the same text. Raises JudgeError for images."""
-    if case.a == case.b:
-        return []
-    return [
-        Request("generate", (system(_file("system.md")), user(_prompt(case, *Placement(case, o).shown))), key=o,
-                sampling=SAMPLING, role="judge")
-        for o in ORDERS
-    ]  # fmt: skip
+    """One request for each order. Raises JudgeError for images."""
+    try:
+        shown = conversation(case.messages)
+    except JudgeError as error:
+        raise JudgeError(f"sample {case.id}: {error}") from error
+    return [_request(shown, Placement(case, order)) for order in ORDERS]
 
 
 def parse(case: Case, completions: Completions, key: str) -> Verdict | None:
     """The judge's own reply, and nothing else, decides; None where it names no letter or several."""
-    verdict = reading(completions[key])
-    return verdict and replace(verdict, order=key)
-
-
-def reading(completion: Completion) -> Verdict | None:
-    """What one reply says about the answer shown first."""
-    letter = choice_letter(completion.text, LETTERS)
-    if letter is None:
-        return None
-    expected = expectation(completion.top_logprobs, letter)
-    if expected is not None:
-        return Verdict(expected, "logprobs")
-    return Verdict({"A": 1.0, "B": 0.0, "C": 0.5}[letter])
+    verdict = label(completions, key, LABELS)
+    return verdict and replace(verdict, order=key, details={})
 
 
 def aggregate(verdicts: Sequence[Verdict | None]) -> Outcome:
@@ -55,46 +39,17 @@ def aggregate(verdicts: Sequence[Verdict | None]) -> Outcome:
     return mean_over_orders(verdicts)
 
 
-def expectation(steps: Sequence[Mapping[str, float]], letter: str) -> float | None:
-    """Expected preference for the first answer where the reply's letter was drawn: (p(A) + p(C)/2) / (p(A)+p(B)+p(C)).
-    None without log-probabilities of that token."""
-    likeliest = [max(table, key=lambda t: table[t]) if table else "" for table in steps]
-    places = [i for i, token in enumerate(likeliest) if token.strip(MARKS) == letter]
-    if not places:
-        return None
-    # A reply that opens with its letter may name letters again when it explains; otherwise the verdict comes last.
-    opening = all(not token.strip(MARKS) for token in likeliest[: places[0]])
-    mass = dict.fromkeys(LETTERS, 0.0)
-    for token, value in steps[places[0] if opening else places[-1]].items():
-        if token.strip(MARKS) in mass:
-            mass[token.strip(MARKS)] += math.exp(value)
-    return min(1.0, (mass["A"] + mass["C"] / 2) / sum(mass.values()))
-
-
-def escape(text: str) -> str:
-    """Text that can neither close its tag nor open another one, and that holds no verdict in our parser's brackets."""
-    return VERDICT.sub("[ ", TAGS.sub("&lt;", text))
-
-
-def _prompt(case: Case, first: str, second: str) -> str:
-    fields = {"conversation": _conversation(case), "first": escape(first), "second": escape(second)}
-    return Template(_file("prompt.md")).substitute(fields)
-
-
-def _conversation(case: Case) -> str:
-    turns = [(m["role"], escape(_text(case, m))) for m in case.messages]
-    if len(turns) == 1:
-        return turns[0][1]
-    return "\n".join(f"<{role}>\n{text}\n</{role}>" for role, text in turns)
-
-
-def _text(case: Case, message: Message) -> str:
-    content = message["content"]
-    if isinstance(content, str):
-        return content
-    if any(part.get("type") != "text" for part in content):
-        raise JudgeError(f"sample {case.id}: has an image, and the judge 'pairwise' reads text only")
-    return "".join(str(part["text"]) for part in content)
+def _request(shown: str, placement: Placement) -> Request:
+    first, second = map(quote, placement.shown)
+    prompt = Template(_file("prompt.md")).substitute(conversation=shown, first=first, second=second)
+    return Request(
+        "generate",
+        (system(_file("system.md")), user(prompt)),
+        key=placement.order,
+        continuations=tuple(LABELS),
+        sampling=SAMPLING,
+        role="judge",
+    )
 
 
 @cache
@@ -103,8 +58,8 @@ def _file(name: str) -> str:
 
 
 def read(reply: str) -> float | None:
-    """A reply's preference for the first answer, by its text."""
-    verdict = reading(Completion(text=reply))
+    """A reply's preference for the answer shown first, by its text."""
+    verdict = label(Completions({"ab": [Completion(text=reply)]}), "ab", LABELS)
     return None if verdict is None else verdict.value
 
 

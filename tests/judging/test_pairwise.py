@@ -24,7 +24,8 @@ from evalsuite.judging import (
     summarise,
     write_annotations,
 )
-from evalsuite.records import Completion, Message, Request, assistant, user
+from evalsuite.judging.quoting import quote
+from evalsuite.records import Completion, Completions, Message, Request, assistant, user
 
 judge = find("pairwise")
 module = judge.functions
@@ -211,9 +212,7 @@ def test_ordinary_answers_reach_the_judge_unchanged(text: str) -> None:
 
 
 def test_code_keeps_its_brackets() -> None:
-    assert (
-        module.escape("m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]") == "m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]"
-    )
+    assert quote("m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]") == "m = [[1, 2], [3, 4]]; a < b; <div>; [[link]]"
 
 
 def test_conversations_keep_their_roles() -> None:
@@ -255,14 +254,15 @@ def steps(*tables: dict[str, float]) -> tuple[dict[str, float], ...]:
     ],
 )
 def test_expected_preference(text: str, tables: tuple[dict[str, float], ...], expected: float) -> None:
-    verdict = module.reading(Completion(text=text, top_logprobs=tables))
+    verdict = judge.parse(case(), Completions({"ab": [Completion(text=text, top_logprobs=tables)]}), "ab")
     assert verdict is not None
     assert verdict.value == pytest.approx(expected)
     assert verdict.mode == ("logprobs" if tables else "text")
 
 
 def test_log_probabilities_cannot_give_a_verdict_that_the_text_does_not() -> None:
-    assert module.reading(Completion(text="Both", top_logprobs=steps({"A": 0.9, "B": 0.1}))) is None
+    said = Completion(text="Both", top_logprobs=steps({"A": 0.9, "B": 0.1}))
+    assert judge.parse(case(), Completions({"ab": [said]}), "ab") is None
 
 
 def test_text_alone_may_be_asked_for() -> None:
@@ -283,7 +283,7 @@ def test_text_alone_may_be_asked_for() -> None:
 def test_identity_follows_the_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
     """A judge is named with what it asks: another prompt is another judge."""
     before = judge.identity
-    assert before.startswith("pairwise/1#")
+    assert before.startswith("pairwise/2#")
     monkeypatch.setattr(module, "_file", lambda name: "$conversation $first $second, please")
     assert find("pairwise").identity != before
 
