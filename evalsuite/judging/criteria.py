@@ -157,7 +157,7 @@ class Rubric:
 
 
 TAGS = {"hard": "[Hard Rule]", "principle": "[Principle]"}
-_ITEM = re.compile(r"^\s*(?:[-*•]\s+)?\**\s*\d{1,2}\s*[.)]\**\s+(?P<text>\S.*?)\s*$")
+_ITEM = re.compile(r"^\s*(?:[-*•]\s+)?\**\s*(?P<number>\d{1,2})\s*[.)]\**\s+(?P<text>\S.*?)\s*$")
 _TAGGED = re.compile(r"^(?P<text>\S.*?)\s*\**\[\s*(?P<tag>hard[\s_-]*rule|principle)\s*\]\**[\s.]*$", re.IGNORECASE)
 _NOUN = r"(?:responses?|answers?|outputs?|assistants?|candidates?|completions?|replies|reply)"
 _INDEX = re.compile(
@@ -212,10 +212,12 @@ def read_items(text: str, tag: str) -> tuple[str, ...] | None:
     """Numbered items inside <tag>, each once, in order; an empty tuple where the block says "none"; else None."""
 
     def items(part: str) -> tuple[str, ...] | None:
-        found = [m["text"] for line in part.split("\n") if (m := _ITEM.match(line))]
+        found = [m for line in part.split("\n") if (m := _ITEM.match(line))]
         if not found:
             return () if re.fullmatch(r"\W*none\W*", part, re.IGNORECASE) else None
-        return tuple(dict.fromkeys(" ".join(item.split()) for item in found))
+        if [int(m["number"]) for m in found] != list(range(1, len(found) + 1)):
+            return None  # a second list: one that an answer brought along
+        return tuple(dict.fromkeys(" ".join(m["text"].split()) for m in found))
 
     return _agreed(text, tag, items)
 
