@@ -20,7 +20,8 @@ T = TypeVar("T")
 
 _NOUN = r"(?:option|answer|response|assistant|output|choice|model|candidate|reply|completion)"
 _DECLARED = (
-    r"(?:answer|verdict|choice|winner|decision|preference|judge?ment|grade|rating|conclusion|option|response|label|better|best)"
+    r"(?:answer|verdict|choice|winner|decision|preference|judge?ment|grade|rating|conclusion|option|response|label|vote|pick|"
+    r"better|best)"
     r"(?:\s+(?:one|answer|response))?"
 )
 _IS = r"\W{0,4}(?:\s*(?:is|was|would be|should be|:|=|-|–|—)\s*)\W{0,6}"
@@ -104,7 +105,8 @@ def choice_letter(text: str, letters: str = "AB") -> str | None:
 def _choice(text: str, letters: str) -> str | None:
     text = _compact(text)
     words = re.findall(r"[^\W_]+", text)
-    if words and all(len(w) == 1 and w.upper() in letters for w in words):  # "A", "**b**", "(B).", but not "A or B"
+    # "A", "**b**", "(B).", but not "A or B"
+    if words and "[[" not in text and all(len(w) == 1 and w.upper() in letters for w in words):
         return _one(w.upper() for w in words)
     named = [
         [
