@@ -1,6 +1,6 @@
 """A weak judge must look weak: SmolLM2 judges 100 real pairs with human labels (LLMBar's MT-Bench subset), both orders.
 
-    EVALSUITE_DATA=DATA python benchmarks/judging/smollm2_card.py [--pairs 100] [--limit 40] [--out FOLDER]
+    EVALSUITE_DATA=DATA python benchmarks/judging/smollm2_card.py [--pairs 100] [--limit 20] [--out FOLDER]
 
 Runs the commands that a user would: `evalsuite judge pairwise` (verdicts from log-probabilities), then `evalsuite judge
 audit` with people's labels, the recorded verdicts of strong and weak judges on the same pairs, and attacks. Writes the
@@ -76,7 +76,7 @@ def command(*words: str) -> tuple[dict[str, Any], float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=100)
-    parser.add_argument("--limit", type=int, default=40, help="pairs that are attacked")
+    parser.add_argument("--limit", type=int, default=20, help="pairs that are attacked")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--out", type=Path, help="folder for the files and the card (default: a temporary one)")
     parser.add_argument("--result", type=Path, default=RESULT)

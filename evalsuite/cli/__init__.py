@@ -19,6 +19,7 @@ GROUPS = (
     "compare",
     "check",
     "judge",
+    "judge_audit",
     "microworld",
     "leaderboard",
     "report",
@@ -49,12 +50,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     top = parser()
-    args, rest = top.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    args, rest = top.parse_known_args(["judge audit", *words[2:]] if words[:2] == ["judge", "audit"] else words)
     if rest and hasattr(args, "models") and not any(word.startswith("-") for word in rest):
         args.models += rest  # argparse takes positionals in one run only; models may stand behind options too
     elif rest:
         top.error(f"unrecognized arguments: {' '.join(rest)}")
-    args.words = list(sys.argv[1:] if argv is None else argv)
+    args.words = words
     if args.verb is None:
         top.print_help()
         return 2

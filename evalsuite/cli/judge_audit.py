@@ -36,7 +36,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     attacks.add_argument("--judge-model", metavar="MODEL", help="the model that judges")
     attacks.add_argument("--judge-args", action="append", default=[], metavar="KEY=VALUE", help="the judge's options")
     attacks.add_argument("--limit", type=int, default=50, metavar="N", help="attack on the first N pairs (default: 50)")
-    attacks.add_argument("--no-logprobs", action="store_true", help="read verdicts from text alone")
+    attacks.add_argument(
+        "--verdicts", choices=("auto", "logprobs", "likelihood", "text"), default="auto", help="how they are read"
+    )
     attacks.add_argument("--gen", action="append", default=[], metavar="KEY=VALUE", help="the judge model's sampling")
     attacks.add_argument("--max-errors", type=int, default=20, metavar="N", help="failed requests before the run stops")
     common.add_store(audit)
@@ -122,7 +124,8 @@ def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") ->
     from evalsuite.judging.audit_attacks import Attempt, attack
     from evalsuite.models import resolve
     from evalsuite.planning import Options
-    from evalsuite.running import Engine, answer
+    from evalsuite.running import Engine
+    from evalsuite.running.judged_files import asking, prices_of, verdicts_of
 
     if args.limit < 1:
         raise InputError(f"--limit {args.limit}: must be at least 1")
@@ -130,19 +133,14 @@ def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") ->
     judge = find(args.judge, common.pairs(args.judge_args, "--judge-args"))
     options = Options(gen=common.pairs(args.gen, "--gen"), max_errors=args.max_errors)
     model = resolve(args.judge_model, common.model_options(args), common.meter(args.judge_model))
+    how = How(verdicts=verdicts_of(model, args.verdicts), prices=prices_of(model))
     engine = Engine(model, folder, max_errors=args.max_errors)
-    how = How(verdicts="text" if args.no_logprobs else "logprobs")
     try:
         engine.check_ready()
-        found = attack(
-            cases,
-            judge,
-            lambda requests: answer(engine, requests, options, common.meter(model.name)),
-            model.name,
-            Attempt(limit=args.limit),
-            how,
-        )
+        ask = asking(engine, options, common.meter(model.name))
+        found = attack(cases, judge, ask, model.name, Attempt(limit=args.limit), how)
     finally:
+        engine.learn()
         engine.close()
     same = known.judge == judge.identity and known.model in ("", model.name)
     if not same:

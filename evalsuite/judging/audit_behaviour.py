@@ -134,6 +134,8 @@ def distribution(rows: Sequence[Annotation]) -> list[tuple[str, int]]:
         counts = Counter(f"{g:.4g}" for g in grades)
         return sorted(counts.items(), key=lambda found: float(found[0]))
     said = [1 - r.preference if r.order == "ba" else r.preference for r in rows if r.preference is not None]
+    if not said:
+        return []
     bins = Counter("tie" if abs(p - 0.5) < 1e-9 else _tenth(p) for p in said)
     names = [_tenth(i / 10 + 0.05) for i in range(10)]
     return [(name, bins[name]) for name in [*names[:5], "tie", *names[5:]]]
