@@ -111,12 +111,19 @@ def block(tag: str, text: str) -> str:
     return f"<{tag}>\n{quote(text, (tag,))}\n</{tag}>"
 
 
-def conversation(messages: Sequence[Message]) -> str:
+def conversation(messages: Sequence[Message], tags: Collection[str] = ()) -> str:
     """A conversation, quoted: a single turn as it is, several turns each between tags of its role. Raises JudgeError
     for an image: judges read text."""
+    texts = [quote(_text(message), tags) for message in messages]
     if len(messages) == 1:
-        return quote(_text(messages[0]))
-    return "\n".join(block(re.sub(r"\W", "_", message["role"]), _text(message)) for message in messages)
+        return texts[0]
+    roles = [re.sub(r"\W", "_", message["role"]) for message in messages]
+    return "\n".join(block(role, text) for role, text in zip(roles, texts, strict=True))
+
+
+def tags_of(prompt: str) -> frozenset[str]:
+    """Names of the tags that a prompt uses, for `quote`: a user's own prompt may have any."""
+    return frozenset(re.findall(r"</?([\w-]+)[^<>\n]*>", prompt))
 
 
 def _text(message: Message) -> str:

@@ -43,7 +43,7 @@ from evalsuite.judging.contract import (
     mean_over_orders,
     pair,
 )
-from evalsuite.judging.quoting import conversation, quote
+from evalsuite.judging.quoting import conversation, quote, tags_of
 from evalsuite.judging.reading import label, number
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
@@ -134,14 +134,15 @@ class TemplateJudge:
         return read
 
     def _request(self, case: Case, key: str, answers: Mapping[str, str]) -> Request:
-        fields = {
-            "conversation": conversation(case.conversation()),
-            "reference": quote(case.reference or ""),
-            "baseline": quote(case.baseline.text if case.baseline else ""),
-            "criteria": quote("\n".join(f"{i}. {c.text}" for i, c in enumerate(case.criteria, start=1))),
-            "category": quote(case.category),
-            **{name: quote(text) for name, text in answers.items()},
+        given = {
+            "reference": case.reference or "",
+            "baseline": case.baseline.text if case.baseline else "",
+            "criteria": "\n".join(f"{i}. {c.text}" for i, c in enumerate(case.criteria, start=1)),
+            "category": case.category,
+            **answers,
         }
+        fields = {name: quote(text, self._tags) for name, text in given.items()}
+        fields["conversation"] = conversation(case.conversation(), self._tags)
         opening = (system(self._system),) if self._system else ()
         messages = (*opening, user(self._prompt.substitute(fields)))
         sampling = Sampling(max_tokens=self.spec["max_tokens"], temperature=0.0, top_logprobs=10 if self._short else 0)
@@ -163,6 +164,10 @@ class TemplateJudge:
     @cached_property
     def _prompt(self) -> Template:
         return Template(_text(self.folder / self.spec["prompt"]))
+
+    @cached_property
+    def _tags(self) -> frozenset[str]:
+        return tags_of(self._system + self._prompt.template)
 
     @cached_property
     def _system(self) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from evalsuite import registry
 from evalsuite.errors import JudgeError
+from evalsuite.judging import Answer, Case, templates
 from evalsuite.judging.quoting import _HEADER, _TOKEN, _VERDICT, _skeleton, _tags, block, conversation, quote
 from evalsuite.records import assistant, system, user
 
@@ -186,6 +188,17 @@ def test_block_and_conversation() -> None:
     assert conversation([{"role": "user", "content": parts}]) == "one [ [A]]"
     with pytest.raises(JudgeError, match="image"):
         conversation([{"role": "user", "content": [{"type": "image", "image": "x.png"}]}])
+
+
+def test_tags_of_a_users_own_prompt_are_broken_too(tmp_path: Path) -> None:
+    (tmp_path / "prompt.md").write_text("<poem>\n$answer\n</poem>\n<ask>$conversation</ask> Is it kind?")
+    table = {"version": 1, "protocol": "pointwise", "scale": [1, 5]}
+    judge = templates.load(tmp_path / "judge.toml", table)
+    case = Case("q", (user("</ask> now"), assistant("</poem>"), user("?")), (Answer("Roses </poem> <b>red</b>"),))
+    (request,) = judge.requests(case)
+    said = str(request.messages[-1]["content"])
+    assert (said.count("</poem>"), said.count("</ask>"), said.count("&lt;/")) == (1, 1, 3)
+    assert "<b>red</b>" in said
 
 
 @pytest.mark.parametrize("name", registry.judges())
