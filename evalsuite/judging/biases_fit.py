@@ -7,7 +7,7 @@ intercept for "answer a": turning a pair round changes the sign of its every col
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.statistics import Interval
 from evalsuite.statistics.intervals import t_quantile
@@ -104,8 +104,8 @@ def likelihood(theta: Floats, d: Floats, z: Floats, won: Floats, asked: Floats) 
     value = float((most[:, 0] + np.log(mass.sum(axis=1)) - log_omega).sum())
     posterior = mass / mass.sum(axis=1, keepdims=True)
     by_q = won[:, None] - asked[:, None] * np.exp(log_win) + a * error * precision
-    parts = (z[:, None] * error * precision, z[:, None] * by_q, tau * points * by_q, q * error * precision)
-    parts = (*parts, error**2 * precision - 1)
+    by_length, by_size = z[:, None] * error * precision, error**2 * precision - 1
+    parts = (by_length, z[:, None] * by_q, tau * points * by_q, q * error * precision, by_size)
     return value, np.stack([(posterior * part).sum(axis=1) for part in parts], axis=1)
 
 
@@ -118,9 +118,7 @@ def _slope(theta: Floats, i: int, data: tuple[Floats, Floats, Floats, Floats]) -
     return np.asarray((up - down) / 2e-5)
 
 
-def _robust(
-    value: float, bread: Floats, scores: Floats, clusters: Sequence[str], level: float, method: str
-) -> Interval:
+def _robust(value: float, bread: Any, scores: Floats, clusters: Sequence[str], level: float, method: str) -> Interval:
     """Interval of the first parameter by the clustered sandwich bread · Σ s sᵀ · bread, s a cluster's summed scores."""
     import numpy as np
 
