@@ -17,7 +17,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.statistics.intervals import NORMAL, Interval, effective_wilson, mean_interval
+from evalsuite.statistics.intervals import Interval, effective_wilson, mean_interval, t_quantile
 from evalsuite.statistics.rates import as_preferences
 
 if TYPE_CHECKING:
@@ -112,21 +112,24 @@ def anchored_rate(
     judge_on_labelled, people: (n,) on the same items; judge_on_rest: (N,) on others of the same population. The judge's
     bias is removed by the labelled items, and `trust` chosen for the narrowest interval, so that a useless judge does
     no harm. Source: Angelopoulos et al., Science 382 (2023); Angelopoulos, Duchi & Zrnic, "PPI++" (2023), example 6.1.
-    Raises ValueError with fewer than two labelled items or none beside them.
+    Raises ValueError with fewer than three labelled items or none beside them.
     """
     import numpy as np
 
     f, y, rest = (np.asarray(column, dtype=float) for column in (judge_on_labelled, people, judge_on_rest))
     n, more = len(y), len(rest)
-    if len(f) != n or n < 2 or more < 1:
-        raise ValueError("anchoring needs two labelled items or more, each with the judge's verdict, and others beside")
+    if len(f) != n or n < 3 or more < 1:
+        raise ValueError(
+            "anchoring needs three labelled items or more, each with the judge's verdict, and others beside"
+        )
     everything = np.concatenate([f, rest])
     variance = float(everything.var(ddof=1))
     trust = float(np.cov(f, y)[0, 1]) / ((1 + n / more) * variance) if variance > 0 else 0.0
     trust = min(max(trust, 0.0), 1.0)
     value = float(trust * rest.mean() + (y - trust * f).mean())
-    error = (float((y - trust * f).var(ddof=1)) / n + trust**2 * variance / more) ** 0.5
-    half = NORMAL.inv_cdf(0.5 + level / 2) * error
+    # One more degree of freedom than the mean's goes to `trust`; t for the few labelled items.
+    error = (float((y - trust * f).var(ddof=2)) / n + trust**2 * variance / more) ** 0.5
+    half = t_quantile(n - 2, level) * error
     worth = float(y.var(ddof=1)) / error**2 if error > 0 else float(n)
     return AnchoredRate(Interval(value, value - half, value + half, n, "ppi"), trust, worth)
 

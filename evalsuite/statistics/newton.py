@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Integers = NDArray[np.int64]
 
 STEPS = 60
-TOLERANCE = 1e-9  # of the last step, in log-odds; Newton's next one would be about its square
+TOLERANCE = 1e-6  # of the last step, in log-odds: what it leaves is about its square
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +71,25 @@ def solve(design: Design, weight: Floats, won: Floats, start: Floats) -> tuple[F
     """Maximum of Σ won·log p + (weight − won)·log(1 − p) − penalty/2·θ², for B weightings.
 
     weight, won (weight × score): (B, R); start: (B, K + p). Gives parameters (B, K + p), ratings with mean 0 where they
-    are free, and whether each converged. A step is shortened to log(1 + r)/r, r the most that it moves any row's
-    log-odds: descent from anywhere for logistic losses (Bach, Electron. J. Stat. 4 (2010); Sun & Tran-Dinh, Math.
-    Program. 178 (2019)), and Newton's own quadratic convergence near the end.
+    are free, and whether each converged. A step that moves some row's log-odds by r > 1 is shortened to log(1 + r)/r:
+    descent from anywhere for logistic losses (Bach, Electron. J. Stat. 4 (2010); Sun & Tran-Dinh, Math. Program. 178
+    (2019)); shorter ones are Newton's own.
     """
     import numpy as np
 
     theta = start.copy()
     done = np.zeros(len(theta), dtype=bool)
     active = np.arange(len(theta))
+    spread = design.spread
     for _ in range(STEPS):
         w, s, now = (weight, won, theta) if len(active) == len(theta) else (weight[active], won[active], theta[active])
         chance = probabilities(design, now)
         expected = w * chance
         gradient = apply_rows(design, s - expected) - design.penalty * now
         direction = np.linalg.solve(hessian(design, expected * (1 - chance)), gradient[..., None])[..., 0]
-        reach = np.ptp(direction[:, : design.models], axis=1)
-        reach = np.maximum(reach, np.abs(direction[:, : design.models]).max(axis=1) if not design.free else reach)
-        reach = reach + np.abs(direction[:, design.models :]) @ design.spread
-        direction *= np.where(reach > 1e-6, np.log1p(reach) / np.maximum(reach, 1e-12), 1.0)[:, None]
+        moves = np.pad(direction[:, : design.models], ((0, 0), (0, 1)))  # the ground stays
+        reach = np.ptp(moves, axis=1) + np.abs(direction[:, design.models :]) @ spread
+        direction *= np.where(reach > 1, np.log1p(reach) / np.maximum(reach, 1), 1.0)[:, None]
         theta[active] += direction
         done[active[reach < TOLERANCE]] = True
         active = active[~(reach < TOLERANCE)]

@@ -172,7 +172,7 @@ def _check_connected(design: Design, weight: Floats, won: Floats, models: tuple[
     target = np.concatenate([design.second[up], design.first[down]])
     graph = coo_array((np.ones(len(source)), (source, target)), shape=(size, size)).tocsr()
     parts, label = connected_components(graph, directed=True, connection="weak")
-    names = np.array([*models, "(itself)"])
+    names = np.array([*models, "(itself)"])[:size]
     if parts > 1:
         smallest = np.argmin(np.bincount(label))
         raise ValueError(
