@@ -37,6 +37,7 @@ from evalsuite.records import Completion, Sampling, Unit, user
 
 LATENCY, FAULTS, TIMEOUT = 0.05, 0.1, 1.0
 MODEL = "served"
+PLAIN = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
 EXTRA = {"ignore_eos": True}  # vLLM: so that every client asks for the same tokens
 Body = dict[str, Any]
 Post = Callable[[Body], Awaitable[Body]]
@@ -143,13 +144,14 @@ def measured(requests: int, slots: int) -> Iterator[tuple[Row, Callable[[], None
 
 
 @contextlib.contextmanager
-def stub(seed: int, faults: float) -> Iterator[str]:
+def stub(seed: int, faults: float, reply: str = "") -> Iterator[str]:
     command = [
         sys.executable,
         str(HERE / "stub_server.py"),
         f"--latency={LATENCY}",
         f"--faults={faults}",
         f"--seed={seed}",
+        f"--reply={reply}",
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -207,15 +209,15 @@ def median(table: Row, side: str, key: str) -> float:
 
 
 @contextlib.contextmanager
-def vllm_server(folder: Path, args: Namespace) -> Iterator[str]:
+def vllm_server(folder: Path, args: Namespace, window: int = 512, template: str | None = PLAIN) -> Iterator[str]:
+    """The server's address; `template` None is the checkpoint's own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    template = "{% for m in messages %}{{ m.content }}\n{% endfor %}"
     command = [str(args.vllm_python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-    command += ["--served-model-name", MODEL, "--dtype", "float32", "--max-model-len", "512", "--enforce-eager"]
+    command += ["--served-model-name", MODEL, "--dtype", "float32", "--max-model-len", str(window), "--enforce-eager"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--generation-config", "vllm", "--max-num-seqs", "64"]
-    command += ["--chat-template", template, "--disable-uvicorn-access-log"]
+    command += ["--disable-uvicorn-access-log", *(["--chat-template", template] if template else [])]
     args.work.mkdir(parents=True, exist_ok=True)
     log = args.work / "vllm_server.log"
     # Development mode: it can forget its prefixes.

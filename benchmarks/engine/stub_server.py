@@ -2,7 +2,8 @@
 
 Every call is answered after `--latency` seconds, but for `--faults` of them (drawn by `--seed` and the call's number,
 so the same for every client): a 429 with Retry-After, a 500, a body that is cut off, or nothing at all. An answer
-repeats the last message. GET /stats tells what was seen: calls, fates, most calls at once, texts answered twice.
+repeats the last message, or says `--reply`. GET /stats tells what was seen: calls, fates, most calls at once, texts
+answered twice.
 
     python benchmarks/engine/stub_server.py --latency 0.05 --faults 0.1     # prints its port, serves until stdin closes
 """
@@ -21,8 +22,8 @@ RETRY_AFTER = "0.1"
 class Stub:
     """What all connections share."""
 
-    def __init__(self, latency: float, faults: float, seed: int) -> None:
-        self.latency, self.faults, self.seed = latency, faults, seed
+    def __init__(self, latency: float, faults: float, seed: int, reply: str = "") -> None:
+        self.latency, self.faults, self.seed, self.reply = latency, faults, seed, reply
         self.fates: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.calls = self.at_once = self.most = 0
@@ -88,7 +89,11 @@ class Connection(asyncio.Protocol):
             body = json.dumps({"error": {"message": f"a planned {fate}", "code": None}}).encode()
             self.send(int(fate), body, b"Retry-After: %s\r\n" % RETRY_AFTER.encode() if fate == "429" else b"")
             return
-        choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
+        choice = {
+            "index": 0,
+            "message": {"role": "assistant", "content": self.stub.reply or text},
+            "finish_reason": "stop",
+        }
         words = len(text.split())
         usage = {"prompt_tokens": words, "completion_tokens": words, "total_tokens": 2 * words}
         body = json.dumps({"id": "stub", "object": "chat.completion", "choices": [choice], "usage": usage}).encode()
@@ -105,7 +110,7 @@ class Connection(asyncio.Protocol):
 
 
 async def serve(args: argparse.Namespace) -> None:
-    stub, loop = Stub(args.latency, args.faults, args.seed), asyncio.get_running_loop()
+    stub, loop = Stub(args.latency, args.faults, args.seed, args.reply), asyncio.get_running_loop()
     server = await loop.create_server(lambda: Connection(stub), "127.0.0.1", args.port, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
@@ -117,5 +122,6 @@ if __name__ == "__main__":
     options.add_argument("--latency", type=float, default=0.05)
     options.add_argument("--faults", type=float, default=0.1)
     options.add_argument("--seed", type=int, default=0)
+    options.add_argument("--reply", default="", help="what every answer says (default: the last message)")
     options.add_argument("--port", type=int, default=0)
     asyncio.run(serve(options.parse_args()))

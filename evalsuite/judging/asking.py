@@ -14,12 +14,13 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
 from evalsuite.judging.contract import ORDERS, Annotation, Case, Status, Step, Verdict
 from evalsuite.judging.judge import Judge
-from evalsuite.records import Completion, Completions, Request
+from evalsuite.records import Completion, Completions, Request, Sampling
 from evalsuite.scoring.abstention import refuses
 
 Reply = Completion | Sequence[Completion] | None
@@ -160,7 +161,7 @@ class _Dialogue:
         for request in wanted:
             if request.key in self.asked:
                 raise ValueError(f"judge {self.judge.name}: two requests of one case are called '{request.key}'")
-            drawn = _drawn(_verdicts(request, self.how.verdicts), self.case, self.how)
+            drawn = _drawn(request, self.case, self.how)
             self.asked[request.key] = _Asked(drawn)
             self.pending.append(drawn)
 
@@ -209,28 +210,31 @@ def order_of(case: Case, how: How) -> tuple[str, ...]:
 
 
 def _in_order(key: str, case: Case, judge: Judge, how: How) -> bool:
+    if how.orders == "both" or not judge.pairs:
+        return True
     order = places(key)[0]
-    return not order or not judge.pairs or order in order_of(case, how)
-
-
-def _verdicts(request: Request, verdicts: Verdicts) -> Request:
-    """The request in the form from which its verdict is read. A `generate` request with continuations says by them
-    that its reply is one of these, from its first token on."""
-    if request.kind != "generate":
-        return request
-    if verdicts == "likelihood" and request.continuations:
-        return replace(request, kind="loglikelihood")
-    if verdicts != "logprobs":
-        request = replace(request, sampling=replace(request.sampling, top_logprobs=0))
-    return replace(request, continuations=())
+    return not order or order in order_of(case, how)
 
 
 def _drawn(request: Request, case: Case, how: How) -> Request:
-    """The request as this draw of the case asks it."""
-    sampling = request.sampling
-    if how.repeats > 1:
-        sampling = replace(sampling, temperature=max(sampling.temperature, how.temperature))
-    return replace(request, sampling=replace(sampling, seed=sampling.seed + how.seed), repeat=case.repeat)
+    """The request as this draw of the case asks it, in the form from which its verdict is read. A `generate` request
+    with continuations says by them that its reply is one of these, from its first token on."""
+    likelihood = how.verdicts == "likelihood" and bool(request.continuations) and request.kind == "generate"
+    generates = request.kind == "generate" and not likelihood
+    return replace(
+        request,
+        kind="loglikelihood" if likelihood else request.kind,
+        continuations=() if generates else request.continuations,
+        sampling=_sampling(request.sampling, how, generates),
+        repeat=case.repeat,
+    )
+
+
+@lru_cache(maxsize=256)
+def _sampling(asked: Sampling, how: How, generates: bool) -> Sampling:
+    warm = max(asked.temperature, how.temperature) if how.repeats > 1 else asked.temperature
+    top = asked.top_logprobs if how.verdicts == "logprobs" or not generates else 0
+    return replace(asked, temperature=warm, top_logprobs=top, seed=asked.seed + how.seed)
 
 
 def _again(request: Request, how: How) -> Request:

@@ -73,7 +73,7 @@ class Judge:
     def protocol(self) -> str:
         return str(self.spec["protocol"])
 
-    @property
+    @cached_property
     def answers(self) -> tuple[int, int]:
         """Least and most answers of a case."""
         found = self.spec.get("answers", (2, 2) if self.protocol == "pairwise" else (1, 1))
@@ -85,16 +85,16 @@ class Judge:
             found = table[self.options[option]]
         return int(found[0]), int(found[1])
 
-    @property
+    @cached_property
     def pairs(self) -> bool:
         """Whether it compares two answers."""
         return self.answers == (2, 2)
 
-    @property
+    @cached_property
     def needs(self) -> tuple[str, ...]:
         return tuple(self.spec.get("needs", ()))
 
-    @property
+    @cached_property
     def scale(self) -> tuple[float, float] | None:
         """Lowest and highest grade; None for judges that give no grades."""
         found = self.spec.get("scale")

@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalsuite.judging.contract import Annotation, Outcome, Verdict, mean_grade, mean_over_orders
-from evalsuite.statistics import Interval, mean_interval, win_rate
+from evalsuite.judging.contract import ORDERS, Annotation, Outcome, Verdict, mean_grade, mean_over_orders
+from evalsuite.statistics import Interval, judged_rate, mean_interval, win_rate
 
 Aggregate = Callable[[Sequence[Verdict | None]], Outcome]
 Key = tuple[str, str, int]
@@ -36,7 +36,8 @@ class Work:
 
 @dataclass(frozen=True)
 class Summary:
-    """What annotations say about A against B. `win_rate` counts ties half; `missing` counts cases without an outcome
+    """What annotations say about A against B. `win_rate` counts ties half, its interval is widened by the judge's own
+    inconsistency; `missing` counts cases without an outcome
     by their reason; `consistency`: the share of cases with both orders whose verdicts agree, `flips` counts the others;
     `first`: the mean preference for whichever answer stood first (0.5 where position does not matter)."""
 
@@ -120,7 +121,7 @@ def summarise(annotations: Sequence[Annotation], aggregate: Aggregate = mean_ove
         model_b=model_b,
         judge=judge,
         judge_model=judge_model,
-        win_rate=win_rate(list(won.values()), _clusters(won)) if won else _NONE,
+        win_rate=_widened(win_rate(list(won.values()), _clusters(won)), annotations, won) if won else _NONE,
         missing=_missing(annotations, decided),
         consistency=_mean({key: float(c) for key, c in agreeing.items()}),
         flips=sum(not c for c in agreeing.values()),
@@ -189,6 +190,20 @@ def verdict_of(row: Annotation) -> Verdict | None:
     if row.score is not None:
         return Verdict(row.score, row.mode, "", aspect=row.aspect, details=row.details)
     return None
+
+
+def _widened(rate: Interval, annotations: Sequence[Annotation], won: Mapping[Key, float]) -> Interval:
+    """The interval, as much wider as the judge contradicts itself between orders and repeats: averaging both orders of
+    an undecided judge makes ties, which hardly vary."""
+    rows = [r for r in annotations if _case(r) in won and r.preference is not None]
+    orders = [r.order for r in rows] if all(r.order in ORDERS for r in rows) else None
+    preferences = [r.preference for r in rows if r.preference is not None]
+    judged = judged_rate(preferences, [(r.task, r.sample) for r in rows], orders)
+    plain, wide = (None if i.low is None or i.high is None else i.high - i.low for i in (judged.plain, judged.interval))
+    if not plain or not wide or wide <= plain or rate.value is None or rate.low is None or rate.high is None:
+        return rate
+    low, high = (rate.value + (end - rate.value) * wide / plain for end in (rate.low, rate.high))
+    return replace(rate, low=max(low, 0.0), high=min(high, 1.0), method=f"{rate.method}, judge's noise added")
 
 
 def _case(row: Annotation) -> Key:

@@ -22,8 +22,10 @@ class ReadyJudge:
 
     @property
     def label(self) -> str:
-        """How metrics name it: protocol and model belong to the figure (`pairwise:smollm2`)."""
-        return f"{self.judge.name}:{self.engine.model.name}"
+        """How metrics name it: prompts, sampling, model and revision belong to the figure
+        (`pairwise/2#1f0c77ab:smollm2`)."""
+        model = self.engine.model
+        return f"{self.judge.identity}:{model.name}" + (f"@{model.options.revision}" if model.options.revision else "")
 
 
 def judge_run(
@@ -72,7 +74,7 @@ def _win_rate(ready: ReadyJudge, baseline: Run, annotations: Sequence[Annotation
     interval = summary.win_rate
     return Metric(
         task=annotations[0].task,
-        name=f"win_rate[{ready.label} against {baseline.name}]",
+        name=f"win_rate[{ready.label} by {'+'.join(summary.modes) or 'no verdict'} against {baseline.name}]",
         value=interval.value,
         low=interval.low,
         high=interval.high,

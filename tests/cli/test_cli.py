@@ -185,7 +185,7 @@ def test_a_judge_compares_two_models_and_its_win_rate_is_shown(tiny, tmp_path, c
     arguments = ["run", str(tiny), str(other), "--tasks", "open_prompts/own", "--limit", "2", "--max-tokens", "8"]
     judged = ["--judge", "pairwise", "--judge-model", str(judge), "--store", str(tmp_path / "st")]
     assert main([*arguments, *judged]) == 0
-    assert "win_rate[pairwise:judge" in capsys.readouterr().out.replace("\n", "")
+    assert "win_rate[pairwise/2#" in capsys.readouterr().out.replace("\n", "")
     assert main([*arguments, *judged, "--json"]) == 0
     (_, second) = json.loads(capsys.readouterr().out)["runs"]
     (metric,) = [m for m in second["metrics"] if m["name"].startswith("win_rate[")]
