@@ -53,6 +53,7 @@ def doubled_logistic_regression(table, c, fit_intercept=False):
     return model.fit(x, y, sample_weight=np.tile(table.weight, 2)).coef_[0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from([0, 0.5, 1]), st.sampled_from([1, 3])), max_size=40))
 def test_against_one_opponent_it_is_the_weighted_win_rate(rows):
     rows = [*rows, *((m, s, 1) for m in "mn" for s in (0, 1))]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.statistics import anchored_rate, judged_rate, win_rate
@@ -14,6 +14,7 @@ rows = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(rows)
 def test_the_interval_is_never_narrower_than_the_plain_one(table):
     found = judged_rate([p for *_, p in table], [i for i, *_ in table], [o for _, o, _ in table])
@@ -23,6 +24,7 @@ def test_the_interval_is_never_narrower_than_the_plain_one(table):
     assert found.interval.high >= found.plain.high - 1e-9
 
 
+@settings(deadline=None)
 @given(rows)
 def test_swapping_the_answers_turns_the_rate(table):
     items = [i for i, *_ in table]
@@ -112,9 +114,12 @@ def anchoring(rng, n, more, noise, bias):
 @pytest.mark.parametrize(("noise", "bias"), [(0.1, 0), (0.1, 1), (0.5, 0)])
 def test_anchored_rates_cover_what_people_would_say_whatever_the_judge_is(noise, bias):
     rng = np.random.default_rng(2)
-    found = [anchored_rate(*anchoring(rng, 100, 1500, noise, bias)) for _ in range(2000)]
+    draws = [anchoring(rng, 100, 1500, noise, bias) for _ in range(2000)]
+    found = [anchored_rate(*draw) for draw in draws]
     covered = np.mean([f.interval.low <= 0.55 <= f.interval.high for f in found])
-    assert covered >= 0.935
+    people = [y for _, y, _ in draws]  # the plain t interval falls short of 95% a little, in steps of a hundredth
+    plain = np.mean([abs(y.mean() - 0.55) <= 1.984 * y.std(ddof=1) / 10 for y in people])
+    assert covered >= plain - 0.01
     trust = float(np.mean([f.trust for f in found]))
     if noise == 0.5:
         assert trust < 0.1
