@@ -61,6 +61,8 @@ def rendering(name: str) -> Renderer:
     return Renderer(Tokens(own))
 
 
+STRUCTURE = ("tags", "roles", "unicode", "restart")
+"""Families that aim at the prompt's structure. SmolLM2 sees all of them, the other tokenizers these."""
 RENDERERS = [pytest.param("smollm2", marks=pytest.mark.smollm2), "llama-3", "mistral", "qwen"]
 
 
@@ -162,18 +164,18 @@ def test_an_attempt_stays_inside_its_answer(name: str, model: str) -> None:
     plain = asked(name, HARMLESS)
     ids = [prompt_of(made, request) for request in plain]
     touched = 0
-    for attack in ATTACKS:
+    tried = [a for a in ATTACKS if model == "smollm2" or a.family in STRUCTURE]
+    for attack in tried:
         hostile = asked(name, attack.text)
         assert [r.key for r in hostile] == [r.key for r in plain], attack.id
         differing = [i for i, (calm, tried) in enumerate(zip(plain, hostile, strict=True)) if calm != tried]
-        # Every request with SmolLM2; the other tokenizers see the first and the last.
-        for i in differing if model == "smollm2" else dict.fromkeys((differing[0], differing[-1])):
+        for i in dict.fromkeys((differing[0], differing[len(differing) // 2], differing[-1])):
             touched += 1
             assert_same_words(plain[i], hostile[i], attack)
             found = prompt_of(made, hostile[i])
             assert control(made, ids[i]) == control(made, found), (attack.id, hostile[i].key)
             assert_same_frame(made, ids[i], found, attack)
-    assert touched >= len(ATTACKS)
+    assert touched >= len(tried)
 
 
 def assert_same_words(calm: Request, tried: Request, attack: Attack) -> None:
@@ -360,10 +362,14 @@ def reread(found: Judge, case: Case, heard: Mapping[str, tuple[Completion]], key
 @pytest.mark.parametrize("name", judges())
 def test_no_judge_obeys_what_it_quotes(name: str) -> None:
     found = judge(name)
+    seen = set()
     for case in cases_of(found, HARMLESS):
         turns = [(request, reply) for request, reply in talk(found, case) if request.kind == "generate"]
         heard = {request.key: (Completion(reply),) for request, reply in turns}
         for request, reply in turns:
+            if (shape := (reply, request.key if found.protocol == "pc2" else "")) in seen:
+                continue  # another order or another case: the same parser and the same reply
+            seen.add(shape)
             read = partial(reread, found, case, heard, request.key)
             assert read(reply) is not None, (request.key, reply)
             assert not faults(read, reply, read(reply)), request.key
