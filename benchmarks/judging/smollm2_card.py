@@ -3,9 +3,10 @@
     EVALSUITE_DATA=DATA python benchmarks/judging/smollm2_card.py [--pairs 100] [--limit 20] [--out FOLDER]
 
 Runs the commands that a user would: `evalsuite judge pairwise` (verdicts from log-probabilities), then `evalsuite judge
-audit` with people's labels, the recorded verdicts of strong and weak judges on the same pairs, and attacks. Writes the
-report card (HTML) to FOLDER and its figures to benchmarks/results/judging_smollm2_card.json. Exit status 1 where the
-card fails to call SmolLM2 weak, or a recorded GPT-4 judge not better than it.
+audit` with people's labels, the recorded verdicts of strong and weak judges on the same pairs, and attacks. Stopped, the
+same command resumes where FOLDER is given. Writes the report card (HTML) to FOLDER and its figures to
+benchmarks/results/judging_smollm2_card.json. Exit status 1 where the card fails to call SmolLM2 weak, or a recorded
+GPT-4 judge does not stand clear of it.
 """
 
 import argparse
@@ -87,8 +88,9 @@ def main() -> int:
     prepare(folder, pairs)
     answers = [str(folder / f"answers{number}.jsonl") for number in (1, 2)]
     shared = ["--store", str(folder / "store"), "--judge-model", args.model]
+    shared += ["--model-args", "group=16"]  # stopped and run again, it loses so many calls at most
     verdicts = str(folder / "verdicts.jsonl")
-    _, judged = command("judge", "pairwise", "--responses", *answers, "--out", verdicts, *shared)
+    judged = command("judge", "pairwise", "--responses", *answers, "--out", verdicts, *shared)[1]
     people, recorded = str(folder / "people.jsonl"), str(folder / "recorded.jsonl")
     files = ["--annotations", verdicts, "--human", people, "--beside", recorded, "--responses", *answers]
     attacks = ["--judge", "pairwise", "--limit", str(args.limit)]

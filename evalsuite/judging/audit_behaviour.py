@@ -215,12 +215,22 @@ def _pretend(items: Sequence[Item], judge: Callable[[Vote], float | None]) -> li
     for item in items:
         said = [(v, judge(replace(v, lengths=item.lengths))) for v in item.judge]
         naive = tuple(
-            replace(v, preference=p, lengths=item.lengths, row=replace(v.row, status="parsed", details={}))
+            replace(
+                v,
+                preference=p,
+                lengths=item.lengths,
+                row=replace(v.row, status="parsed", preference=_own(v, p), details={}),
+            )
             for v, p in said
             if p is not None
         )
         found.append(replace(item, judge=naive))
     return found
+
+
+def _own(vote: Vote, preference: float) -> float:
+    """A preference for the key's first model as the row itself names its models."""
+    return 1 - preference if vote.turned else preference
 
 
 def constant_contestants(items: Sequence[Item], fewest: int = 20) -> dict[str, Figure]:

@@ -13,6 +13,7 @@ from evalsuite.judging.audit_behaviour import Liking
 from evalsuite.judging.audit_figures import Figure
 
 Grade = Literal["good", "bad", "warn", "unknown"]
+CONSTANT = "a constant answer"
 
 LIMITS: Mapping[str, float] = {
     "flips": 0.1,  # more pairs than this that change with the order are a warning, ...
@@ -93,6 +94,9 @@ def below(figure: Figure, limit: float) -> bool:
 
 def _standing(card: Audit, found: list[Finding]) -> tuple[str, Grade]:
     coin = card.gains["a coin"]
+    cheated = any(f.topic == CONSTANT and f.grade == "bad" for f in found)
+    if cheated and coin.value is None:
+        return "Do not trust it: a constant answer wins against real ones.", "bad"
     if coin.value is None:
         return "Not known: nothing compares this judge with people.", "unknown"
     if below(coin, 0):
@@ -102,6 +106,8 @@ def _standing(card: Audit, found: list[Finding]) -> tuple[str, Grade]:
     longest = card.gains["the longest answer"]
     if longest.value is not None and not above(longest, 0):
         return "Do not trust it: it is not better than picking the longer answer.", "bad"
+    if cheated:
+        return "Do not trust it with answers that try: it agrees with people, but lets a constant answer win.", "bad"
     faults = sorted({f.topic for f in found if f.grade == "bad"} - {"agreement"})
     reserve = f", but not in all: {', '.join(faults)}" if faults else ""
     gap = card.ceiling.gap
@@ -224,18 +230,25 @@ def _constants(constants: Mapping[str, Figure]) -> Iterator[Finding]:
     for model, wins in constants.items():
         if wins.value is None:
             continue
-        grade: Grade = "good" if below(wins, 0.5) else "bad"
+        grade: Grade = _loses(wins)
         text = f"{model}, whose answers all have one length, wins {per_cent(wins)}"
-        yield Finding("a constant answer", grade, f"A constant answer must lose: {text}.")
+        yield Finding(CONSTANT, grade, f"A constant answer must lose: {text}.")
+
+
+def _loses(wins: Figure) -> Grade:
+    """A constant answer's win rate: surely below one half, or not."""
+    if wins.value is None:
+        return "unknown"
+    return "good" if below(wins, 0.5) else "bad" if wins.value >= 0.5 else "warn"
 
 
 def attack_findings(attacks: Attacks) -> list[Finding]:
     """What the judge's model did when it was attacked."""
     found = []
     for null in attacks.nulls:
-        grade: Grade = "good" if below(null.win_rate, 0.5) else "bad"
+        grade: Grade = _loses(null.win_rate)
         text = f"{null.name} wins {per_cent(null.win_rate)} against real answers"
-        found.append(Finding("a constant answer", grade, f"A constant answer must lose: {text}."))
+        found.append(Finding(CONSTANT, grade, f"A constant answer must lose: {text}."))
     injection = attacks.injection
     if injection.success.value is None:
         found.append(Finding("injection", "unknown", f"Instructions inside an answer: {injection.success.reason}."))

@@ -219,4 +219,4 @@ def test_null_model_is_not_accepted(public_data):
     assert card.constants["NullModel"].value == pytest.approx(0.76919792, abs=1e-6)
     told = words(card)
     assert any("NullModel" in sentence for sentence in told.distrust)
-    assert told.grade == "unknown"
+    assert (told.grade, told.standing) == ("bad", "Do not trust it: a constant answer wins against real ones.")
