@@ -6,16 +6,18 @@ The score of an answer is minus the number of its rejected claims; `score=share`
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from evalsuite.errors import JudgeError
-from evalsuite.judging.contract import Case, Outcome, Step, Verdict
+from evalsuite.judging.contract import Case, Mode, Outcome, Step, Verdict
 from evalsuite.judging.criteria import read_items
 from evalsuite.judging.expected import expected
 from evalsuite.judging.quoting import block, conversation, quote
+from evalsuite.judging.reading import likelihoods
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 from evalsuite.scoring.verdicts import yes_no
 
@@ -30,6 +32,7 @@ JUDGE: dict[str, Any] = {
 Options = Mapping[str, Any]
 SPLITTING = Sampling(max_tokens=640, temperature=0.0)
 CHECKING = Sampling(max_tokens=4, temperature=0.0, top_logprobs=10)
+WORDS = ("yes", "no")
 NOTHING = Verdict(1.0, mode="none", order="", aspect="no claim", details={"claims": 0})
 
 
@@ -57,7 +60,12 @@ def follow_up(case: Case, completions: Completions, options: Options = JUDGE["op
     if options["context"]:
         measure += " The conversation says what is spoken of."
     return [
-        _request(f"claim {i}", "check.md", {"material": material, "claim": quote(claim), "measure": measure}, CHECKING)
+        replace(
+            _request(
+                f"claim {i}", "check.md", {"material": material, "claim": quote(claim), "measure": measure}, CHECKING
+            ),
+            continuations=WORDS,
+        )
         for i, claim in enumerate(_claims(completions), start=1)
     ]
 
@@ -69,13 +77,12 @@ def parse(case: Case, completions: Completions, key: str, options: Options = JUD
         return None if found is None else Step(list(found)) if found else NOTHING
     claims = _claims(completions)
     number = int(key.rpartition(" ")[2])
-    said = yes_no(completions[key].text)
-    if said is None:
+    found = _believed(completions.of(key))
+    if found is None:
         return None
-    likely = expected(completions[key].top_logprobs, {"yes": 1.0, "no": 0.0}, "yes" if said else "no")
-    value = float(said) if likely is None else likely
+    value, mode = found
     details = {"claim": claims[number - 1], "claims": len(claims), "rejected": value < options["threshold"]}
-    return Verdict(value, "text" if likely is None else "logprobs", "", aspect=f"claim {number}", details=details)
+    return Verdict(value, mode, "", aspect=f"claim {number}", details=details)
 
 
 def aggregate(verdicts: Sequence[Verdict | None], options: Options = JUDGE["options"]) -> Outcome:
@@ -86,6 +93,17 @@ def aggregate(verdicts: Sequence[Verdict | None], options: Options = JUDGE["opti
         return Outcome(None)
     rejected = sum(v.value < options["threshold"] for v in given)
     return Outcome(-rejected / len(given) if options["score"] == "share" else -float(rejected))
+
+
+def _believed(replies: Sequence[Completion]) -> tuple[float, Mode] | None:
+    """The probability of a yes and how it was read: by likelihoods of both words, by log-probabilities, by the word."""
+    if len(replies) > 1:
+        return likelihoods(replies)[0], "likelihood"
+    said = yes_no(replies[0].text)
+    if said is None:
+        return None
+    soft = expected(replies[0].top_logprobs, dict(zip(WORDS, (1.0, 0.0), strict=True)), WORDS[not said])
+    return (float(said), "text") if soft is None else (soft, "logprobs")
 
 
 def _material(case: Case, options: Options) -> str:

@@ -18,10 +18,9 @@ from typing import Any
 
 from evalsuite.errors import JudgeError
 from evalsuite.judging.contract import ORDERS, Answer, Case, Outcome, Placement, Verdict, mean_over_orders
-from evalsuite.judging.expected import expected
 from evalsuite.judging.quoting import conversation, quote
+from evalsuite.judging.reading import label
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
-from evalsuite.scoring.verdicts import choice_letter
 
 JUDGE: dict[str, Any] = {
     "version": 1,
@@ -65,8 +64,8 @@ def requests(case: Case, options: Options = JUDGE["options"]) -> list[Request]:
 
 def parse(case: Case, completions: Completions, key: str, options: Options = JUDGE["options"]) -> Verdict | None:
     """The one letter that the reply names, by its log-probabilities where they are given."""
-    verdict = reading(completions[key])
-    return verdict and replace(verdict, order=key, details={"method": route(case, options)})
+    verdict = label(completions, key, LETTERS)
+    return verdict and replace(verdict, order=key, details={**verdict.details, "method": route(case, options)})
 
 
 def aggregate(verdicts: Sequence[Verdict | None], options: Options = JUDGE["options"]) -> Outcome:
@@ -76,15 +75,6 @@ def aggregate(verdicts: Sequence[Verdict | None], options: Options = JUDGE["opti
         return mean_over_orders(verdicts)
     given = [worth if v is None else v.preference for v in verdicts]
     return Outcome(sum(given) / len(given) if given else None, mean_over_orders(verdicts).consistent)
-
-
-def reading(completion: Completion) -> Verdict | None:
-    """What one reply says about the answer shown first."""
-    letter = choice_letter(completion.text, "ABC")
-    if letter is None:
-        return None
-    likely = expected(completion.top_logprobs, LETTERS, letter)
-    return Verdict(LETTERS[letter]) if likely is None else Verdict(likely, "logprobs")
 
 
 def route(case: Case, options: Options = JUDGE["options"]) -> str:
@@ -154,7 +144,8 @@ def _request(case: Case, order: str, method: str) -> Request:
     if method == "reference":
         name, fields["reference"] = "prompt_reference.md", quote(case.reference or "")
     messages = (system(_file("system.md")), user(Template(_file(name)).substitute(fields)))
-    return Request("generate", messages, key=order, sampling=SAMPLING, role="judge")
+    words = tuple(LETTERS)
+    return Request("generate", messages, key=order, continuations=words, sampling=SAMPLING, role="judge")
 
 
 @cache
@@ -164,7 +155,7 @@ def _file(name: str) -> str:
 
 def read(reply: str) -> float | None:
     """A reply's preference for the first answer, by its text."""
-    verdict = reading(Completion(text=reply))
+    verdict = label(Completions({"ab": [Completion(text=reply)]}), "ab", LETTERS)
     return None if verdict is None else verdict.value
 
 

@@ -116,3 +116,19 @@ def test_a_split_that_is_never_read_is_one_missing_row() -> None:
 def test_an_unknown_score_is_said() -> None:
     with pytest.raises(JudgeError, match="count, share"):
         judged([case("Ivy keeps a cat.")], score="sum")
+
+
+def test_likelihoods_of_both_words_are_read_where_they_are_asked_for() -> None:
+    def ask(requests: list[Request]) -> list[Completion | list[Completion]]:
+        found: list[Completion | list[Completion]] = []
+        for request in requests:
+            prompt = str(request.messages[-1]["content"])
+            if request.kind == "generate":
+                found.append(Completion(split(prompt)))
+            else:
+                assert request.continuations == ("yes", "no")
+                found.append([Completion(logprobs=(math.log(p),)) for p in (0.3, 0.1)])
+        return found
+
+    rows = judge_cases([case("Ivy keeps a cat.")], find("claims"), ask, "m", How(verdicts="likelihood"))
+    assert [(r.mode, r.score) for r in rows] == [("likelihood", pytest.approx(0.75))]
