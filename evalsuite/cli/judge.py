@@ -10,6 +10,7 @@ from evalsuite.errors import InputError
 
 if TYPE_CHECKING:
     from evalsuite.judging import Case, How, Judge
+    from evalsuite.judging.jury import Disagreement
     from evalsuite.judging.summary import Grades, Summary, Work
     from evalsuite.planning import Options
     from evalsuite.running import ReadyJudge
@@ -54,6 +55,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 def run(args: argparse.Namespace) -> int:
     from evalsuite.judging import find
+    from evalsuite.judging.jury import disagreement
     from evalsuite.judging.summary import summaries
     from evalsuite.planning import Options
     from evalsuite.running.judged_files import judge_files, plan_judging
@@ -72,12 +74,17 @@ def run(args: argparse.Namespace) -> int:
         return 0
     rows = judge_files(ready, cases, how, options, Path(args.out), args.verdicts, common.meter)
     found = summaries(rows, judge.aggregate)
+    names = [one.engine.model.name for one in ready]
+    apart = disagreement([row for row in rows if row.judge_model in names]) if len(set(names)) > 1 else None
     if args.json:
-        told = [asdict(summary) for summary in found]
-        common.print_json({"summaries": told, "cases": len(cases), "rows": len(rows), "annotations": str(args.out)})
+        told = {"summaries": [asdict(summary) for summary in found], "cases": len(cases), "rows": len(rows)}
+        together = {} if apart is None else {"disagreement": asdict(apart)}
+        common.print_json({**told, **together, "annotations": str(args.out)})
         return 0
     for summary in found:
         _print(summary, len(cases))
+    if apart is not None:
+        _print_disagreement(apart)
     common.say(f"annotations: {args.out}")
     return 0
 
@@ -162,6 +169,14 @@ def _print(summary: "Summary | Grades", cases: int) -> None:
         for name, difference in summary.differences.items():
             print(f"  {name} minus {summary.models[0].model}: {_figure(difference)} (paired)")
     _print_work(summary.work)
+
+
+def _print_disagreement(apart: "Disagreement") -> None:
+    print("judge models beside each other")
+    print(f"  same verdict of all  {_figure(apart.unanimous)}")
+    print(f"  Krippendorff's alpha {_figure(apart.alpha)}; of verdicts as names {_figure(apart.alpha_winner)}")
+    for model, agreed in apart.juror.items():
+        print(f"  {model:24s} with the others' majority {_figure(agreed)}")
 
 
 def _print_work(work: "Work") -> None:

@@ -8,6 +8,7 @@ A judge is a folder of `judges/` (ours, an installed package's, or one of `--plu
 * needs: of "reference", "baseline", "auxiliary", "criteria"
 * scale: [lowest, highest] grade; files: prompt files beside the `*.md` that belong to the identity
 * options: {name: default}: the judge's functions then take a keyword `options`
+* models: least number of judge models; `convened(annotations)` of such a judge makes common rows out of theirs
 * shortcuts: false where empty and identical answers are asked about like others
 
 >>> judge = find("pairwise", {})
@@ -26,7 +27,17 @@ from evalsuite import registry
 from evalsuite.data import fingerprint
 from evalsuite.errors import EvalsuiteError, JudgeError, unknown
 from evalsuite.judging import templates
-from evalsuite.judging.contract import Answer, Case, Criterion, Outcome, Reading, Verdict, mean_grade, mean_over_orders
+from evalsuite.judging.contract import (
+    Annotation,
+    Answer,
+    Case,
+    Criterion,
+    Outcome,
+    Reading,
+    Verdict,
+    mean_grade,
+    mean_over_orders,
+)
 from evalsuite.records import Completions, Request, user
 
 NEEDS = ("reference", "baseline", "auxiliary", "criteria")
@@ -68,6 +79,10 @@ class Judge:
             outcome: Outcome = self._call("aggregate", verdicts)
             return outcome
         return mean_over_orders(verdicts) if self.pairs else mean_grade(verdicts)
+
+    def convened(self, annotations: Sequence[Annotation]) -> list[Annotation]:
+        """What several judge models say together, out of all their rows; nothing where each speaks for itself."""
+        return list(self._call("convened", annotations)) if hasattr(self.functions, "convened") else []
 
     @property
     def protocol(self) -> str:

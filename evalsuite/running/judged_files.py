@@ -37,12 +37,15 @@ def judge_files(
     wanted: Wanted = "auto",
     meter: Meter | None = None,
 ) -> list[Annotation]:
-    """Writes the rows of all judge models, one model after the other, and returns them without their replies.
+    """Writes the rows of all judge models, one model after the other and then what they say together (a jury), and
+    returns them without their replies.
 
     The file is replaced at the end, in one step. Raises JudgeError where a case lacks what the judge needs, or a model
     cannot answer what the judge asks.
     """
     for one in ready:
+        if len(ready) < (least := int(one.judge.spec.get("models", 1))):
+            raise JudgeError(f"judge {one.judge.name}: needs {least} judge models: --judge-model M1 --judge-model M2")
         for case in cases:
             one.judge.check(case)
         one.engine.check_ready()
@@ -61,6 +64,9 @@ def judge_files(
             finally:
                 one.engine.learn()
                 one.engine.close()
+        together = ready[0].judge.convened(kept) if ready else []
+        kept.extend(together)
+        yield from together
 
     write_annotations(out, rows())
     return kept

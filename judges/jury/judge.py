@@ -17,6 +17,7 @@ JUDGE: dict[str, Any] = {
     "version": 1,
     "protocol": "jury",
     "answers": [2, 2],
+    "models": 2,
     "options": {"rule": "mean", "quorum": 0},
 }
 

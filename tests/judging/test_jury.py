@@ -1,15 +1,19 @@
 """Juries: rows of several models become one, and their disagreement has the published figures."""
 
+import argparse
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai_server import serving
 
 from evalsuite.check import check_judge
+from evalsuite.cli import judge as cli
 from evalsuite.errors import JudgeError
-from evalsuite.judging import Annotation, Answer, find, judge_cases, pair
+from evalsuite.judging import Annotation, Answer, find, judge_cases, pair, read_annotations
 from evalsuite.judging.jury import Jury, alpha_interval, convene, disagreement
 from evalsuite.records import Completion, user
 from evalsuite.statistics import krippendorff_alpha
@@ -137,3 +141,36 @@ def test_three_models_through_the_ordinary_path():
         ("q1", "ab", 1.0),
         ("q1", "ba", 1.0),
     ]
+
+
+def test_the_command_asks_every_model_and_writes_what_they_say_together(tmp_path, capsys):
+    for name, word in (("a", "good"), ("b", "bad")):
+        rows = [{"instruction": f"Question {i}", "output": f"{word} {i}", "generator": word} for i in range(5)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def run(url: str, *models: str) -> int:
+        top = argparse.ArgumentParser()
+        cli.add_parser(top.add_subparsers(dest="verb"))
+        words = ["judge", "jury", "--responses", str(tmp_path / "a.jsonl"), str(tmp_path / "b.jsonl"), "--json"]
+        words += ["--out", str(tmp_path / "out.jsonl"), "--store", str(tmp_path / "store")]
+        words += [word for model in models for word in ("--judge-model", f"openai:{model}@{url}")]
+        args = top.parse_args([*words, "--judge-args", "rule=majority"])
+        return int(args.func(args))
+
+    def reply(body: dict) -> str:
+        good = body["messages"][-1]["content"].split("<answer_a>\n")[1].startswith("good")
+        return "A" if good or body["model"] == "m3" else "B"  # m3 always names the first
+
+    with serving() as server:
+        server.reply = reply
+        assert run(server.url, "m1", "m2", "m3") == 0
+        found = json.loads(capsys.readouterr().out)
+        with pytest.raises(JudgeError, match="needs 2 judge models"):
+            run(server.url, "m1")
+    rows = read_annotations(tmp_path / "out.jsonl")
+    together = [r for r in rows if r.judge_model.startswith("jury(")]
+    assert len(rows) == 4 * 10
+    assert [r.preference for r in together] == [1.0] * 10
+    assert [s["win_rate"]["value"] for s in found["summaries"]] == [1.0, 1.0, 0.5, 1.0]
+    assert found["disagreement"]["unanimous"]["value"] == 0.5
+    assert found["disagreement"]["juror"].keys() == {"m1", "m2", "m3"}
