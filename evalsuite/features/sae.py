@@ -59,6 +59,7 @@ class Settings:
     aux_active: int = 0  # features of a row that rebuild the residual; 0: min(2K, width)
     aux_weight: float = 1 / 32
     revive_after: int = 256  # ours: what the auxiliary loss has not revived by then is aimed at a residual; 0: never
+    split: bool = True  # ours: take merged directions apart after an epoch
     clip: float = 1.0
     theta_rate: float = 0.01
     held_out: float = 0.1
@@ -147,8 +148,16 @@ def blocks(differences: Rows, dimensions: int) -> Iterator[tuple[int, int, Any]]
         part = numpy.asarray(differences[start : start + BLOCK])
         finite(part, start)
         x = torch.zeros((BLOCK, dimensions), dtype=torch.float32)
-        x[: len(part)] = torch.from_numpy(numpy.array(part, dtype=numpy.float32))
+        x[: len(part)] = tensor(part)
         yield start, len(part), x
+
+
+def tensor(part: Any) -> Any:
+    """Rows that were read, as a float32 tensor of their own (one that is a tensor, as it is)."""
+    import numpy
+    import torch
+
+    return part if isinstance(part, torch.Tensor) else torch.from_numpy(numpy.array(part, dtype=numpy.float32))
 
 
 def finite(part: Any, start: int, rows: Any = None) -> None:
@@ -193,11 +202,12 @@ def quality(sae: Sae, differences: Rows) -> Quality:
     energy, fired = 0.0, torch.zeros(sae.width, dtype=torch.float64)
     left = [0.0] * len(widths)
     with torch.inference_mode():
-        for _, rows, x in blocks(differences, sae.dimensions):
+        for start in range(0, differences.shape[0], BLOCK):
+            x = tensor(differences[start : start + BLOCK])
             z, q = encode(sae, x), x @ sae.decoder.T
-            whole = float((x * x).sum(dtype=torch.float64))
+            whole = float(torch.linalg.vector_norm(x, dtype=torch.float64)) ** 2
             energy += whole
-            fired += (z[:rows] != 0).sum(0)
+            fired += (z != 0).sum(0)
             for i, m in enumerate(widths):
                 # |x - Dz|² = |x|² - 2 z·Dᵀx + zᵀDᵀDz
                 left[i] += whole + float((z[:, :m] * (z[:, :m] @ gram[:m, :m] - 2 * q[:, :m])).sum(dtype=torch.float64))

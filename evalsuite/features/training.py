@@ -15,9 +15,10 @@ Gradients are written out. All losses are quadratic in x, so everything but two 
     [p | q] = X [W | D]ᵀ        ∂|x - D_m z_m|²/∂z_m = 2 (z_m D_m D_mᵀ - q_m)        ∂/∂D_m = 2 (z_mᵀ z_m D_m - z_mᵀ X)
 
 Gradients lose their part along each decoder direction, are clipped by their norm, and Adam takes the step; directions
-get length 1 again. theta is a moving average of the smallest kept |p|, corrected for its start at 0. The best state on
-the held-out rows is kept. With `checkpoint`, state is written after every epoch and an interrupted training goes on
-from there to the very same weights.
+get length 1 again. After an epoch, features in which two directions are merged are taken apart where that lowers the
+loss (`features.splitting`; ours). theta is a moving average of the smallest kept |p|, corrected for its start at 0. The
+best state on the held-out rows is kept. With `checkpoint`, state is written after every epoch and an interrupted
+training goes on from there to the very same weights.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,13 +28,16 @@ from typing import Any
 
 from evalsuite.errors import InputError
 from evalsuite.features import training_state
-from evalsuite.features.sae import Quality, Rows, Sae, Settings, finite, quality
+from evalsuite.features.sae import Quality, Rows, Sae, Settings, finite, quality, tensor
+from evalsuite.features.splitting import held_by, smallest_kept, splits
 from evalsuite.records import Progress
 
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 IN_MEMORY = 1 << 30
 """Bytes (as float32) up to which rows are held in memory while training; more are read part by part."""
+SAMPLE = 1024
+"""Rows in which merged directions are looked for after an epoch."""
 PART = 64
 """Batches that are read from the disk in one go."""
 
@@ -42,7 +46,7 @@ PART = 64
 class Trained:
     """What a training gives. `held_out` is the quality on rows that took no part in it (on all rows, where
     `settings.held_out` is 0); `losses` its loss after each epoch; `best` the epoch (from 1) whose weights these are.
-    `ended`: "patience" or "epochs". `revived`: features that were aimed anew."""
+    `ended`: "patience" or "epochs". `revived`: features that were aimed anew; `splits`: pairs that were taken apart."""
 
     sae: Sae
     held_out: Quality
@@ -51,6 +55,7 @@ class Trained:
     steps: int
     ended: str
     revived: int = 0
+    splits: int = 0
 
 
 @dataclass
@@ -67,6 +72,7 @@ class State:
     average: float = 0.0  # of the smallest kept |p|, not yet corrected
     steps: int = 0
     revived: int = 0
+    splits: int = 0
     losses: tuple[float, ...] = ()
 
 
@@ -83,8 +89,10 @@ def train(
     import torch
 
     rows, kept = _split(differences, settings, held_out)
-    held = _Chosen(differences, kept) if len(kept) else differences
     data = _in_memory(differences)
+    held = _Chosen(data, kept) if len(kept) else data
+    if held.shape[0] * held.shape[1] * 4 <= IN_MEMORY // 4:  # they are read after every epoch
+        held = tensor(held[0 : held.shape[0]])
     identity = {"settings": asdict(settings), "shape": list(differences.shape), "rows": training_state.digest(rows)}
     state = training_state.load(checkpoint, identity, State) if checkpoint is not None else None
     with torch.no_grad():
@@ -92,9 +100,11 @@ def train(
         while (ended := _ended(state, settings)) is None:
             epoch = len(state.losses)
             generator = torch.Generator().manual_seed(settings.seed * 1_000_003 + epoch + 1)
-            for x in _batches(data, rows, settings.batch, generator):
-                _step(state, x, settings, generator)
+            for x, energy in _batches(data, rows, settings.batch, generator):
+                _step(state, x, energy, settings, generator)
             _judge(state, held, settings)
+            if settings.split:
+                _untangle(state, data, rows, settings, generator)
             if checkpoint is not None:
                 training_state.save(checkpoint, identity, state)
             if progress is not None:
@@ -102,7 +112,9 @@ def train(
     if state.steps == 0:
         raise InputError("every difference of the embeddings is 0: both texts of every pair are the same")
     sae = _sae(state.best, state.best_theta, settings)
-    return Trained(sae, quality(sae, held), state.losses, state.best_epoch, state.steps, ended, state.revived)
+    return Trained(
+        sae, quality(sae, held), state.losses, state.best_epoch, state.steps, ended, state.revived, state.splits
+    )
 
 
 # -- one step ---------------------------------------------------------------------------------------------------------
@@ -110,7 +122,8 @@ def train(
 
 @dataclass(slots=True)
 class Batch:
-    """A batch as a step sees it: rows x, p = x Wᵀ, q = x Dᵀ, the kept activations z, D Dᵀ, and Σ|x|²."""
+    """A batch as a step sees it: rows x (rows, dimensions), and with features first, so that every part is contiguous,
+    p = W xᵀ, q = D xᵀ and the kept activations z (width, rows); D Dᵀ and Σ|x|²."""
 
     x: Any
     p: Any
@@ -120,64 +133,51 @@ class Batch:
     energy: float
 
 
-def _step(state: State, x: Any, settings: Settings, generator: Any) -> None:
-    """One step on a batch (rows, dimensions); a batch of zeros is passed over."""
+def _step(state: State, x: Any, energy: float, settings: Settings, generator: Any) -> None:
+    """One step on a batch (rows, dimensions) with Σ|x|² = `energy`; a batch of zeros is passed over."""
     import torch
 
-    energy = float(torch.linalg.vector_norm(x)) ** 2
     if energy == 0:
         return
     width = settings.width
     decoder = state.weights[width:]
-    both = x @ state.weights.T
-    p, q = both[:, :width], both[:, width:]
+    both = state.weights @ x.T
+    p, q = both[:width], both[width:]
     size = p.abs()
-    cut = _smallest_kept(size, len(x) * settings.active)
+    cut = smallest_kept(size, len(x) * settings.active)
     kept = size >= cut
     batch = Batch(x, p, q, p * kept, decoder @ decoder.T, energy)
     left, square = _gradients(batch, settings.widths)
-    left[:, :width] *= kept
+    left[:width] *= kept
     state.since += 1
-    state.since[kept.any(0)] = 0
-    dead = state.since > settings.dead_after
-    if settings.aux_weight and bool(dead.any()):
-        _add_auxiliary(left, square, batch, dead, settings)
-    gradient = left.T @ x
+    state.since[kept.any(1)] = 0
+    stale = float(state.since.max())
+    if settings.aux_weight and stale > settings.dead_after:
+        _add_auxiliary(left, square, batch, state.since > settings.dead_after, settings)
+    gradient = left @ x
     down = gradient[width:]
     down.addmm_(square, decoder)
-    down -= (down * decoder).sum(1, keepdim=True) * decoder
+    down.addcmul_((down * decoder).sum(1, keepdim=True), decoder, value=-1)
     _adam(state, gradient, settings)
     decoder /= torch.linalg.vector_norm(decoder, dim=1, keepdim=True)
     state.average += settings.theta_rate * (cut - state.average)
-    if settings.revive_after and bool((state.since > settings.revive_after).any()):
+    if settings.revive_after and stale > settings.revive_after:
         _aim(state, batch, settings, generator)
 
 
-def _smallest_kept(size: Any, count: int) -> float:
-    """The count-th largest magnitude of a batch; at least the smallest positive number, as 0 is no activation."""
-    import torch
-
-    cut = float(torch.topk(size.flatten(), count, sorted=False).values.min())
-    return cut if cut > 0 else torch.finfo(torch.float32).tiny
-
-
 def _gradients(batch: Batch, widths: Sequence[int]) -> tuple[Any, Any]:
-    """The loss's gradients as (left, square): that of the encoder is left[:, :width]ᵀ X once masked, that of the
-    decoder left[:, width:]ᵀ X + square D."""
+    """The loss's gradients as (left, square): that of the encoder is left[:width] X once masked, that of the decoder
+    left[width:] X + square D. A pair of features counts as often as there are prefixes that hold both."""
     import torch
 
-    z, width = batch.z, batch.z.shape[1]
-    left = torch.zeros((len(z), 2 * width))
-    square = torch.zeros((width, width))
-    for m in widths:
-        part = z[:, :m]
-        left[:, :m] += torch.addmm(batch.q[:, :m], part, batch.gram[:m, :m], beta=-1)
-        left[:, width : width + m] -= part
-        square[:m, :m] += part.T @ part
+    z, width = batch.z, len(batch.z)
     scale = 2 / (len(widths) * batch.energy)
-    left *= scale
-    square *= scale
-    return left, square
+    holds, hold_both = held_by(tuple(widths))
+    left = torch.empty((2 * width, z.shape[1]))
+    own = holds[:, None] * scale
+    torch.addmm(own * batch.q, batch.gram * hold_both, z, beta=-1, alpha=scale, out=left[:width])
+    torch.mul(z, -own, out=left[width:])
+    return left, (z @ z.T).mul_(hold_both).mul_(scale)
 
 
 def _add_auxiliary(left: Any, square: Any, batch: Batch, dead: Any, settings: Settings) -> None:
@@ -186,17 +186,17 @@ def _add_auxiliary(left: Any, square: Any, batch: Batch, dead: Any, settings: Se
     import torch
 
     width, p, z = settings.width, batch.p, batch.z
-    rebuilt = z @ batch.gram
+    rebuilt = batch.gram @ z
     energy = batch.energy + float((z * (rebuilt - 2 * batch.q)).sum())
     if energy <= 1e-6 * batch.energy:  # nothing is left to rebuild
         return
     scale = 2 * settings.aux_weight / energy
     count = min(settings.auxiliary, int(dead.sum()))
-    chosen = torch.where(dead, p.abs(), -torch.ones(())).topk(count, dim=1).indices
-    a = torch.zeros_like(z).scatter_(1, chosen, p.gather(1, chosen))
-    left[:, :width] += scale * (a @ batch.gram - (batch.q - rebuilt)) * (a != 0)
-    left[:, width:] -= scale * a
-    square += scale * (a.T @ a + a.T @ z)
+    chosen = torch.where(dead[:, None], p.abs(), -torch.ones(())).topk(count, dim=0).indices
+    a = torch.zeros_like(z).scatter_(0, chosen, p.gather(0, chosen))
+    left[:width] += scale * (batch.gram @ a - (batch.q - rebuilt)) * (a != 0)
+    left[width:] -= scale * a
+    square += scale * (a @ a.T + a @ z.T)
 
 
 def _adam(state: State, gradient: Any, settings: Settings) -> None:
@@ -212,15 +212,14 @@ def _adam(state: State, gradient: Any, settings: Settings) -> None:
     second.mul_(BETAS[1]).addcmul_(gradient, gradient, value=1 - BETAS[1])
     scale = (1 - BETAS[1] ** state.steps) ** 0.5
     rate = settings.rate(state.weights.shape[1]) * scale / (1 - BETAS[0] ** state.steps)
-    state.weights.addcdiv_(first, second.sqrt().add_(EPSILON * scale), value=-rate)
+    state.weights.addcdiv_(first, torch.sqrt(second, out=gradient).add_(EPSILON * scale), value=-rate)
 
 
 def _aim(state: State, batch: Batch, settings: Settings, generator: Any) -> None:
     """Aims features that the auxiliary loss did not revive at residuals of rows, drawn in proportion to |e|²."""
     import torch
 
-    width = settings.width
-    residual = batch.x - batch.z @ state.weights[width:]
+    residual = batch.x - batch.z.T @ state.weights[settings.width :]
     sizes = (residual * residual).sum(1)
     lost = torch.nonzero(state.since > settings.revive_after)[:, 0][: int((sizes > 0).sum())]
     state.since[state.since > settings.revive_after] = 0
@@ -228,11 +227,17 @@ def _aim(state: State, batch: Batch, settings: Settings, generator: Any) -> None
         return
     drawn = residual[torch.multinomial(sizes, len(lost), generator=generator)]
     drawn /= torch.linalg.vector_norm(drawn, dim=1, keepdim=True)
-    for rows in (lost, lost + width):
-        state.weights[rows] = drawn
+    _set(state, lost, drawn, settings)
+    state.revived += len(lost)
+
+
+def _set(state: State, features: Any, directions: Any, settings: Settings) -> None:
+    """Gives features new directions, in both matrices, and forgets what Adam knew of the old ones."""
+    for rows in (features, features + settings.width):
+        state.weights[rows] = directions
         for moment in state.moments:
             moment[rows] = 0
-    state.revived += len(lost)
+    state.since[features] = 0
 
 
 # -- epochs -----------------------------------------------------------------------------------------------------------
@@ -261,6 +266,16 @@ def _judge(state: State, held: Rows, settings: Settings) -> None:
     if loss < state.best_loss or not state.best_epoch:
         state.best, state.best_theta, state.best_loss = state.weights.clone(), theta, loss
         state.best_epoch = len(state.losses)
+
+
+def _untangle(state: State, data: Rows, rows: Any, settings: Settings, generator: Any) -> None:
+    """Splits features in which two directions are merged (`features.splitting`), looking at a sample of rows."""
+    import torch
+
+    drawn = torch.randperm(len(rows), generator=generator)[:SAMPLE].numpy()
+    for features, directions in splits(state.weights, tensor(data[rows[drawn]]), settings):
+        _set(state, features, directions, settings)
+        state.splits += 1
 
 
 def _ended(state: State, settings: Settings) -> str | None:
@@ -314,7 +329,7 @@ def _split(differences: Rows, settings: Settings, held_out: Sequence[int] | None
     return rows, kept
 
 
-def _in_memory(differences: Rows) -> Rows:
+def _in_memory(differences: Rows) -> Any:
     """The rows as one float32 tensor where that is small, else as they are."""
     import numpy
     import torch
@@ -322,33 +337,35 @@ def _in_memory(differences: Rows) -> Rows:
     n, dimensions = differences.shape
     if n * dimensions * 4 > IN_MEMORY:
         return differences
-    whole: Any = torch.empty((n, dimensions), dtype=torch.float32)
+    plain = type(differences) is numpy.ndarray and differences.dtype == numpy.float32 and differences.flags.writeable
+    whole = torch.from_numpy(differences) if plain else torch.empty((n, dimensions), dtype=torch.float32)
     for start in range(0, n, PART * PART):
         part = numpy.asarray(differences[start : start + PART * PART])
         finite(part, start)
-        whole[start : start + len(part)] = torch.from_numpy(numpy.array(part, dtype=numpy.float32))
+        if not plain:
+            whole[start : start + len(part)] = tensor(part)
     return whole
 
 
-def _batches(data: Rows, rows: Any, size: int, generator: Any) -> Iterator[Any]:
-    """Float32 batches of the training rows in an order drawn by the generator; what does not fill a batch is left to
-    another epoch (all rows are one batch, where they are fewer)."""
+def _batches(data: Any, rows: Any, size: int, generator: Any) -> Iterator[tuple[Any, float]]:
+    """Float32 batches of the training rows, with Σ|x|² of each, in an order drawn by the generator; what does not fill
+    a batch is left to another epoch (all rows are one batch, where they are fewer). A batch is gone with the next."""
     import numpy
     import torch
 
     size = min(size, len(rows))
     order = rows[torch.randperm(len(rows), generator=generator).numpy()]
-    if isinstance(data, torch.Tensor):
-        places = torch.from_numpy(order)
-        for start in range(0, len(rows) - size + 1, size):
-            yield data.index_select(0, places[start : start + size])
-        return
+    batch = torch.empty((size, data.shape[1]), dtype=torch.float32)
+    whole = isinstance(data, torch.Tensor)
     for start in range(0, len(rows) - size + 1, size * PART):
         wanted = order[start : start + size * PART]
-        rising = numpy.argsort(wanted)  # a disk is read forwards
-        part = numpy.asarray(data[wanted[rising]])
-        finite(part, 0, wanted[rising])
-        read = torch.from_numpy(numpy.array(part, dtype=numpy.float32))
-        back = torch.from_numpy(numpy.argsort(rising))
+        if whole:
+            read, places = data, torch.from_numpy(wanted)
+        else:
+            rising = numpy.argsort(wanted)  # a disk is read forwards
+            part = numpy.asarray(data[wanted[rising]])
+            finite(part, 0, wanted[rising])
+            read, places = tensor(part), torch.from_numpy(numpy.argsort(rising))
         for first in range(0, len(wanted) - size + 1, size):
-            yield read.index_select(0, back[first : first + size])
+            torch.index_select(read, 0, places[first : first + size], out=batch)
+            yield batch, float(torch.linalg.vector_norm(batch)) ** 2

@@ -124,12 +124,12 @@ def test_gradients_are_autograds(auxiliary: bool) -> None:
     dead = torch.tensor([False, False, True, False, True, True])
     kept = (p.abs() >= p.abs().flatten().topk(40).values.min()) & ~(dead if auxiliary else torch.zeros(6).bool())
     with torch.no_grad():
-        batch = Batch(x, p, x @ d.T, p * kept, d @ d.T, float((x**2).sum()))
+        batch = Batch(x, p.T, d @ x.T, (p * kept).T, d @ d.T, float((x**2).sum()))
         left, square = training._gradients(batch, settings.widths)
-        left[:, :6] *= kept
+        left[:6] *= kept.T
         if auxiliary:
             training._add_auxiliary(left, square, batch, dead, settings)
-        found = left.T @ x
+        found = left @ x
         found[6:] += square @ d
     expected = _autograd(batch, w, d, settings.widths, kept, dead if auxiliary else None, settings.aux_weight)
     assert torch.allclose(found[:6], expected[0], rtol=1e-4, atol=1e-6)
@@ -147,10 +147,10 @@ def test_dead_features_come_back(data: tuple[Any, Any], monkeypatch: pytest.Monk
         return state
 
     monkeypatch.setattr(training, "_start", crippled)
-    alone = train(data[0], Settings(epochs=12, patience=0, aux_weight=0, revive_after=0))
+    alone = train(data[0], Settings(epochs=12, patience=0, aux_weight=0, revive_after=0, split=False))
     assert alone.held_out.dead >= 6
-    found = train(data[0], Settings(epochs=12, patience=0, **how))
-    assert found.held_out.dead <= 1
+    found = train(data[0], Settings(epochs=12, patience=0, split=False, **how))
+    assert found.held_out.dead <= alone.held_out.dead // 3
     assert (found.revived > 0) == ("revive_after" in how)
     assert found.held_out.unexplained < alone.held_out.unexplained
 
