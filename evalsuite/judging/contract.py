@@ -4,6 +4,7 @@ A judge is a content folder `judges/<name>/`: a module `judge.py`, or a `judge.t
 It has `JUDGE` (a literal: version, protocol, options, ...) and pure functions:
 
 * `requests(case)`: what is asked first, each request under a `key` of its own; none where nothing is to decide
+* `decide(case)` (optional): verdicts that need no model; then nothing is asked
 * `follow_up(case, completions)` (optional): what is asked next, out of the replies so far; none when all is said
 * `parse(case, completions, key)`: what the reply called `key` says: a Verdict (or several), a Step where it is no
   verdict but something that later requests build on, or None where it holds neither: it is asked again a few times
