@@ -104,8 +104,8 @@ def ranking_agreement(
 ) -> RankingAgreement:
     """Arena-Hard's agreement of two rankings, plain and with confidence. All columns: (K,), one order of models.
 
-    An interval without width (the anchor's) overlaps none here, as in the published figures; in `separability` it
-    overlaps those that contain it.
+    An interval without width (the anchor's) overlaps none here, and pairs are ordered by their intervals (the lower
+    ends first), as in the published figures; in `separability` such an interval overlaps those that contain it.
     """
     import numpy as np
 
@@ -114,7 +114,8 @@ def ranking_agreement(
     alike = (np.sign(true[:, None] - true) == np.sign(mine[:, None] - mine))[upper]
     known = ~(_overlaps(*reference_bounds) & _wide(*reference_bounds))[upper]
     unsure = (_overlaps(*bounds) & _wide(*bounds))[upper]
-    credit = np.where(unsure, 0.5, alike.astype(float))[known]
+    same = (_order(*reference_bounds) == _order(*bounds))[upper]
+    credit = np.where(unsure, 0.5, same.astype(float))[known]
     return RankingAgreement(
         float(alike.mean()) if len(alike) else None,
         len(alike),
@@ -146,6 +147,15 @@ def order_scores(reference: Column, means: Column, variances: Column) -> tuple[f
     happened = np.where((true[:, None] < true)[upper], chance, 1 - chance)
     with np.errstate(divide="ignore"):
         return float(((1 - happened) ** 2).mean()), float(-np.log(happened).mean())
+
+
+def _order(low: Column, high: Column) -> Floats:
+    """Which interval of each pair stands higher, (K, K): by the lower ends, where these are equal by the upper ones."""
+    import numpy as np
+
+    bottom, top = np.asarray(low, dtype=float), np.asarray(high, dtype=float)
+    lower = np.sign(bottom[:, None] - bottom)
+    return np.asarray(np.where(lower == 0, np.sign(top[:, None] - top), lower))
 
 
 def _wide(low: Column, high: Column) -> NDArray[np.bool_]:
