@@ -1,0 +1,31 @@
+"""The benchmarks of preference data start, say what they take, and plant what they say."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "preferences"
+
+
+@pytest.mark.parametrize("name", ["planted.py", "scale.py"])
+def test_help_loads_nothing_heavy(name: str) -> None:
+    code = (
+        f"import runpy, sys; sys.argv = [{name!r}, '--help']; sys.path.insert(0, {str(FOLDER)!r})\n"
+        f"try: runpy.run_path({str(FOLDER / name)!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print('heavy:', [m for m in ('torch', 'numpy', 'sae_lens') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--quick" in done.stdout
+    assert "heavy: []" in done.stdout
+
+
+def test_scale_runs_and_says_what_it_took(tmp_path: Path) -> None:
+    command = [sys.executable, str(FOLDER / "scale.py"), "--quick", "--pairs", "3000", "--dimensions", "96"]
+    done = subprocess.run([*command, "--work", str(tmp_path)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok   peak memory, GiB" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["quick_scale.json"]  # the embeddings are gone
