@@ -20,6 +20,8 @@ GROUPS = (
     "check",
     "judge",
     "judge_audit",
+    "rank",
+    "preferences",
     "microworld",
     "leaderboard",
     "report",
