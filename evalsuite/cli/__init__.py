@@ -21,7 +21,6 @@ GROUPS = (
     "judge",
     "judge_audit",
     "rank",
-    "preferences",
     "microworld",
     "leaderboard",
     "report",
