@@ -21,6 +21,7 @@ GROUPS = (
     "judge",
     "judge_audit",
     "rank",
+    "preferences",
     "microworld",
     "leaderboard",
     "report",
