@@ -173,6 +173,10 @@ def prepare_judge(name: str, address: str, model_options: ModelOptions, folder: 
     The subject's system prompt is not the judge's: it is left out.
     """
     found = judging.find(name)
+    if not found.pairs or found.needs:
+        raise InputError(
+            f"--judge {name}: a run's judge compares two answers and nothing else; use: evalsuite judge {name}"
+        )
     model = resolve(address, replace(model_options, system=None))
     if "generate" not in model.kinds:
         raise InputError(

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 from evalsuite.judging.contract import Mode, Verdict
-from evalsuite.judging.expected import MARKS, expected
+from evalsuite.judging.expected import MARKS, drawn, expected
 from evalsuite.records import Completion, Completions
 from evalsuite.scoring.verdicts import choice_letter, own_words
 
@@ -36,7 +36,7 @@ def label(completions: Completions, key: str, labels: Mapping[str, float]) -> Ve
     found = named(replies[0].text, tuple(labels))
     if found is None:
         return None
-    soft = expected(replies[0].top_logprobs, labels, found) if len(found) == 1 else None
+    soft = expected(replies[0].top_logprobs, labels, found, replies[0].text) if len(found) == 1 else None
     mode: Mode = "text" if soft is None else "logprobs"
     return Verdict(labels[found] if soft is None else soft, mode, details={"label": found})
 
@@ -72,8 +72,9 @@ def number(completions: Completions, key: str, low: int, high: int) -> Verdict |
 def grade(text: str, low: float, high: float) -> float | None:
     """The one grade that a reply gives, on the scale; None where it gives none, several, or one beyond the scale.
 
-    Forms, the most explicit first, the first that occurs decides: [[7]], "7" or "7/10" alone, "Grade: 7", "7/10" in a
-    sentence, a line that begins with the number alone. What the reply quotes is not its own.
+    Forms, the most explicit first, the first that occurs decides: [[7]], "7" or "7/10" alone, "The answer deserves a 7"
+    alone, "Grade: 7", "7/10" in a sentence, a line that holds the number alone. What the reply denies ("not a grade of
+    10") or quotes is not its own.
 
     >>> grade("**Rating:** 8/10", 1, 10), grade("I'd say 7 or 8.", 1, 10), grade("11", 1, 10)
     (8.0, None, None)
@@ -83,7 +84,7 @@ def grade(text: str, low: float, high: float) -> float | None:
 
 def _grade(text: str, low: float, high: float) -> float | None:
     for form in _grade_forms(f"{high:g}"):
-        if found := {float(n) for n in form.findall(text)}:
+        if found := {float(m.group(1)) for m in form.finditer(text) if not _denied(text, m.start(1))}:
             value = found.pop()
             return value if not found and low <= value <= high else None
     return None
@@ -123,23 +124,38 @@ def _expected_number(completion: Completion, said: float, low: int, high: int) -
     """
     if said != int(said):
         return None
-    steps = [{token.strip(MARKS): value for token, value in table.items()} for table in completion.top_logprobs]
-    likeliest = [max(table, key=lambda t: table[t]) if table else "" for table in steps]
+    words = [token.strip(MARKS) for token in drawn(completion.top_logprobs, completion.text)]
     text = f"{int(said)}"
-    places = [i for i in range(len(steps)) if likeliest[i] == text or "".join(likeliest[i : i + len(text)]) == text]
+    places = [i for i in range(len(words)) if words[i] == text or "".join(words[i : i + len(text)]) == text]
     if not places:
         return None
-    opening = not any(likeliest[: places[0]])
+    opening = not any(words[: places[0]])
     place = places[0] if opening else places[-1]
-    mass = {int(t): math.exp(v) for t, v in steps[place].items() if t.isdecimal() and low <= int(t) <= high}
-    split = high >= 10 and not any(len(t) > 1 and t.isdecimal() for t in steps[place]) and 1 in mass
-    if split and likeliest[place] != text:
-        ten = math.exp(steps[place + 1].get("0", -math.inf))
+    shares = _numbers(completion.top_logprobs[place])
+    mass = {n: p for n, p in shares.items() if low <= n <= high}
+    split = high >= 10 and all(n < 10 for n in shares) and 1 in mass
+    if split and words[place] != text:
+        ten = _numbers(completion.top_logprobs[place + 1]).get(0, 0.0)
         mass[10], mass[1] = mass[1] * ten, mass[1] * (1 - ten)
     elif split and said != 1:
         del mass[1]
     total = sum(mass.values())
     return sum(n * p for n, p in mass.items()) / total if total > 0 else None
+
+
+def _numbers(table: Mapping[str, float]) -> dict[int, float]:
+    """Probabilities of the whole numbers among tokens; with and without a blank they are one."""
+    found: dict[int, float] = {}
+    for token, value in table.items():
+        if (text := token.strip(MARKS)).isdecimal():
+            found[int(text)] = found.get(int(text), 0.0) + math.exp(value)
+    return found
+
+
+def _denied(text: str, start: int) -> bool:
+    """Whether a negation stands before `start` in the same clause."""
+    clause = re.split(r"[.;:!?,\n]", text[max(0, start - 80) : start])[-1]
+    return bool(re.search(r"\b(?:not|never|no|without|cannot|hardly)\b|n['’]t\b", clause, re.IGNORECASE))
 
 
 @lru_cache(maxsize=32)
@@ -148,10 +164,13 @@ def _grade_forms(high: str) -> tuple[re.Pattern[str], ...]:
     value = r"(?<![\d.,/-])(\d{1,3}(?:\.\d+)?)(?![\d%]|[.,]\d)"
     more = r"\s*(?:/|out\s+of|[-–,;]|to\b|or\b|and\b)\s*\d"
     word = r"(?:grade|rating|score|mark|points?|verdict)"
+    who = rf"(?:(?:the|this|my|its)\s+)?(?:\w+\s+)?(?:answer|response|it|i|{word})(?:\s+(?:would|should))?"
+    gets = r"(?:is|gets?|gives?(?:\s+(?:it|this))?|deserves?|earns?|rates?(?:\s+(?:it|this))?)"
     flags = re.IGNORECASE | re.MULTILINE
     return (
         re.compile(rf"\[\[\s*{value}{of}?\s*\]\]", flags),
         re.compile(rf"\A[^\w-]*{value}{of}?[^\w/]*\Z"),
+        re.compile(rf"\A\W*{who}\W+{gets}\W+(?:(?:an?|the)\W+)?(?:{word}\W+(?:of\W+)?)?{value}{of}?[^\w/]*\Z", flags),
         re.compile(
             rf"\b{word}\W{{0,4}}(?:\s*(?:is|was|of|would be|:|=|-|–)\s*)\W{{0,4}}{value}(?:{of}|(?!{more}))", flags
         ),

@@ -4,7 +4,9 @@ Every reply goes through the engine's cache and journal, under what was asked: a
 again, asks only for what it had not got and writes the same file.
 """
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -90,9 +92,24 @@ def asking(
             if progress is not None:
                 progress(start + done, start + total, what)
 
-        return answer(engine, requests, options, shown)
+        with _unswept():
+            return answer(engine, requests, options, shown)
 
     return ask
+
+
+@contextmanager
+def _unswept() -> Iterator[None]:
+    """What lives now is left out of garbage collection meanwhile: in a large process each full sweep takes tens of
+    milliseconds, in which no call is sent (measured: 1 to 4% of a server's throughput)."""
+    if gc.get_freeze_count():  # somebody else's
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def able(model: Model, requests: Iterable[Request]) -> None:

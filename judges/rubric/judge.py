@@ -87,7 +87,7 @@ def kept(completions: Completions, key: str) -> tuple[float, Mode] | None:
     said = yes_no(replies[0].text)
     if said is None:
         return None
-    soft = expected(replies[0].top_logprobs, WORDS, "yes" if said else "no")
+    soft = expected(replies[0].top_logprobs, WORDS, "yes" if said else "no", replies[0].text)
     return (float(said), "text") if soft is None else (soft, "logprobs")
 
 

@@ -26,6 +26,7 @@ from evalsuite.judging import (
 )
 from evalsuite.judging.quoting import quote
 from evalsuite.records import Completion, Completions, Message, Request, assistant, user
+from evalsuite.statistics import wilson
 
 judge = find("pairwise")
 module = judge.functions
@@ -304,3 +305,14 @@ def test_pairs_are_not_mixed() -> None:
     other = judge_cases([case()], judge, answering(lambda *_: "A"), judge_model="another")
     with pytest.raises(ValueError, match="one pair"):
         summarise([*rows, *other])
+
+
+def test_a_judge_that_contradicts_itself_is_no_surer_than_coins() -> None:
+    """Averaging two orders that contradict each other makes ties, which hardly vary: that is no precision."""
+    found = summarise(judge_cases([case(number=i) for i in range(40)], judge, answering(lambda *_: "A"))).win_rate
+    low, high = wilson(20, 40)
+    assert found.value == 0.5
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low <= low + 1e-9
+    assert found.high >= high - 1e-9

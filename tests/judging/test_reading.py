@@ -43,6 +43,13 @@ def scored(*probabilities: float) -> Completions:
         ("-3", None),
         ("7%", None),
         ("1.\nIt is true.", None),
+        ("The answer is 9.", 9),
+        ("This answer deserves a grade of 9, which is high.", 9),
+        ("I would give it a 7.", 7),
+        ("No, the answer does not deserve a grade of 10. The number", None),
+        ("It isn't a grade of 10. Grade: 6", 6),
+        ("The last answer does not deserve the grade 7.", None),
+        ("The answer names 9.", None),
         ("1. It is true.\n2. It is short.", None),
         ("[[6]] [[7]]", None),
         ("It lists 10 items.", None),
@@ -79,6 +86,18 @@ def test_digits_of_their_own_leave_a_one_open() -> None:
     whole = number(said("9", {"9": 0.6, "1": 0.1, "10": 0.3}), "x", 1, 10)
     assert whole is not None
     assert whole.value == pytest.approx(9 * 0.6 + 1 * 0.1 + 10 * 0.3)
+
+
+def test_what_was_drawn_need_not_be_the_likeliest() -> None:
+    """At a temperature: the place of the verdict is found by the reply's own text."""
+    found = number(said("8", {"9": 0.7, "8": 0.3}), "x", 1, 10)
+    assert found is not None
+    assert (found.mode, found.value) == ("logprobs", pytest.approx(9 * 0.7 + 8 * 0.3))
+    late = said("Grade: 8", {" Grade": 0.4, "8": 0.6}, {":": 1.0}, {" 9": 0.6, " 8": 0.3, "8": 0.1})
+    assert number(late, "x", 1, 10).value == pytest.approx(9 * 0.6 + 8 * 0.4)  # type: ignore[union-attr]
+    verdict = label(said("B", {"A": 0.8, "B": 0.2}), "x", LABELS)
+    assert verdict is not None
+    assert (verdict.mode, verdict.value, verdict.details) == ("logprobs", pytest.approx(0.8), {"label": "B"})
 
 
 def test_log_probabilities_give_no_grade_that_the_text_does_not() -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from evalsuite import check, registry
+from evalsuite.api import prepare_judge
 from evalsuite.errors import InputError, JudgeError
 from evalsuite.judging import Answer, Case, Criterion, How, find, judge_cases, pair
+from evalsuite.models import ModelOptions
 from evalsuite.records import Completion, Request, user
 
 TABLE = """
@@ -217,3 +219,10 @@ def test_a_template_pairs_labels_with_strength() -> None:
         lambda requests: [Completion(text="[[A>>B]]" if r.key == "ab" else "[[B>A]]") for r in requests],
     )
     assert [(r.order, r.preference, r.details["strength"]) for r in rows] == [("ab", 1.0, 2), ("ba", 1.0, 1)]
+
+
+def test_a_run_is_judged_by_pairs_only(tmp_path: Path) -> None:
+    """Said before anything is generated or loaded."""
+    for name in ("pointwise", "rubric"):
+        with pytest.raises(InputError, match=f"use: evalsuite judge {name}"):
+            prepare_judge(name, "no-such-model", ModelOptions(), tmp_path)
