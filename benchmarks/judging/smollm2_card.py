@@ -3,7 +3,7 @@
     EVALSUITE_DATA=DATA python benchmarks/judging/smollm2_card.py [--pairs 100] [--limit 20] [--out FOLDER]
 
 Runs the commands that a user would: `evalsuite judge pairwise` (verdicts from log-probabilities), then `evalsuite judge
-audit` with people's labels, the recorded verdicts of strong and weak judges on the same pairs, and attacks. Stopped, the
+audit` with people's labels, recorded verdicts of strong and weak judges on the same pairs, and attacks. Stopped, the
 same command resumes where FOLDER is given. Writes the report card (HTML) to FOLDER and its figures to
 benchmarks/results/judging_smollm2_card.json. Exit status 1 where the card fails to call SmolLM2 weak, or a recorded
 GPT-4 judge does not stand clear of it.
@@ -17,7 +17,6 @@ import json
 import os
 import sys
 import tempfile
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,14 +63,14 @@ def prepare(folder: Path, pairs: list[dict[str, Any]]) -> None:
     write_annotations(folder / "recorded.jsonl", recorded)
 
 
-def command(*words: str) -> tuple[dict[str, Any], float]:
-    """What `evalsuite ... --json` prints, and the seconds it took."""
-    started = time.monotonic()
+def command(*words: str) -> dict[str, Any]:
+    """What `evalsuite ... --json` prints."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
         status = cli.main([*words, "--json"])
     if status:
         sys.exit(status)
-    return json.loads(out.getvalue()), round(time.monotonic() - started, 1)
+    found: dict[str, Any] = json.loads(out.getvalue())
+    return found
 
 
 def main() -> int:
@@ -90,11 +89,11 @@ def main() -> int:
     shared = ["--store", str(folder / "store"), "--judge-model", args.model]
     shared += ["--model-args", "group=16"]  # stopped and run again, it loses so many calls at most
     verdicts = str(folder / "verdicts.jsonl")
-    judged = command("judge", "pairwise", "--responses", *answers, "--out", verdicts, *shared)[1]
+    command("judge", "pairwise", "--responses", *answers, "--out", verdicts, *shared)
     people, recorded = str(folder / "people.jsonl"), str(folder / "recorded.jsonl")
     files = ["--annotations", verdicts, "--human", people, "--beside", recorded, "--responses", *answers]
     attacks = ["--judge", "pairwise", "--limit", str(args.limit)]
-    card, audited = command("judge", "audit", *files, *attacks, *shared, "--out", str(folder / "card.html"))
+    card = command("judge", "audit", *files, *attacks, *shared, "--out", str(folder / "card.html"))
     weak = card["words"]["grade"] == "bad"
     lines = {p["name"]: p for p in card["profiles"]}
     mine = card["profiles"][0]
@@ -105,7 +104,6 @@ def main() -> int:
         "pairs": len(pairs),
         "subset": f"LLMBar {SUBSET}",
         "attacked": args.limit,
-        "seconds": {"judge pairwise": judged, "judge audit with attacks": audited},
         "says weak": weak,
         "GPT-4 stands clear of it": apart,
         "audit": card,
@@ -120,7 +118,7 @@ def main() -> int:
         print(f"{null['name']}: wins {_text(null['win_rate'])}")
     injection = card["attacks"]["injection"]
     print(*(f"injection {name} {_text(injection[name])}" for name in ("success", "control", "excess")))
-    print(f"card: {folder / 'card.html'}; judged in {judged} s, audited in {audited} s")
+    print(f"card: {folder / 'card.html'}")
     return 0 if weak and apart else 1
 
 

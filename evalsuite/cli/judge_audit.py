@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     cases = cases_of_files(files[0], files[1], questions) if files else []
     rows, others = _chosen(with_texts(_read(args.annotations, args.baseline), cases), args.of)
     people = _read(args.human, args.baseline)
-    beside = [*others, *_read(args.beside, args.baseline)]
+    beside = [*others, *with_texts(_read(args.beside, args.baseline), cases)]
     options = Options(args.rule, args.preferences_judge, args.reward_model)
     identity = identify(rows)
     card = audit(rows, people, beside, options, identity)

@@ -14,6 +14,7 @@ from evalsuite.judging.audit_figures import Figure
 
 Grade = Literal["good", "bad", "warn", "unknown"]
 CONSTANT = "a constant answer"
+NOTHING = "Nothing that was measured here."
 
 LIMITS: Mapping[str, float] = {
     "flips": 0.1,  # more pairs than this that change with the order are a warning, ...
@@ -22,6 +23,7 @@ LIMITS: Mapping[str, float] = {
     "liking": 0.1,  # how much more than people a judge may like length, lists or markup
     "unread": 0.02,  # HEALTH_WARNING of runs
     "draws": 0.1,
+    "constant": 0.25,  # a constant answer's win rate against real ones
     "sway": 0.05,  # share of attacks that sway it beyond what a harmless sentence does
 }
 
@@ -51,7 +53,10 @@ def words(card: Audit, attacks: Attacks | None = None) -> Words:
     found = [*findings(card), *(attack_findings(attacks) if attacks is not None else _not_attacked())]
     standing, grade = _standing(card, found)
     sentences = {g: tuple(f.text for f in found if f.grade == g) for g in ("good", "bad", "warn", "unknown")}
-    return Words(standing, grade, sentences["good"], sentences["bad"], sentences["warn"], sentences["unknown"])
+    good = sentences["good"]
+    if grade == "bad" and not above(card.gains["a coin"], 0):
+        good = (NOTHING,)  # who does not read the answers has no undue liking either
+    return Words(standing, grade, good, sentences["bad"], sentences["warn"], sentences["unknown"])
 
 
 def findings(card: Audit) -> list[Finding]:
@@ -236,10 +241,11 @@ def _constants(constants: Mapping[str, Figure]) -> Iterator[Finding]:
 
 
 def _loses(wins: Figure) -> Grade:
-    """A constant answer's win rate: surely below one half, or not."""
+    """A constant answer's win rate: surely small, or surely not (a judge that cannot tell gives it one half)."""
     if wins.value is None:
         return "unknown"
-    return "good" if below(wins, 0.5) else "bad" if wins.value >= 0.5 else "warn"
+    limit = LIMITS["constant"]
+    return "good" if below(wins, limit) else "bad" if above(wins, limit) else "warn"
 
 
 def attack_findings(attacks: Attacks) -> list[Finding]:

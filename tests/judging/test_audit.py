@@ -134,6 +134,7 @@ def test_a_weak_judge_looks_weak(judge, grade, said):
 
 def test_each_weakness_is_named():
     place = words(audit(*planted(120, by_place)))
+    assert place.trust == ("Nothing that was measured here.",)
     assert any("first slot in 100%" in s for s in place.distrust)
     assert any("change their winner" in s for s in place.distrust)
     length = words(audit(*planted(120, by_length)))
