@@ -139,7 +139,7 @@ def influences(table: Table, found: Sides) -> dict[int, Floats]:
     """Each question's part in every model's mean around its value, by the model's place: (questions of the table,)."""
     import numpy as np
 
-    parts = {}
+    parts: dict[int, Floats] = {}
     for model in np.unique(found.model):
         rows = found.of(int(model))
         value, weight, question = found.value[rows], found.weight[rows], found.question[rows]

@@ -160,7 +160,8 @@ def cases(table: Table, orders: Orders = "mean") -> Table:
     reason = first.copy()
     reason[group[lost]] = np.flatnonzero(lost)  # the status of a case is that of a verdict that it lacks
     at = np.argsort(first)  # cases keep the order in which they came
-    decided = replace(table.take(first[at]), **{k: v[at] for k, v in values.items()})
+    cases: dict[str, Any] = {name: column[at] for name, column in values.items()}
+    decided = replace(table.take(first[at]), **cases)
     return replace(decided, status=table.status[reason[at]], order=np.full(len(at), -1, dtype=np.int64))
 
 
