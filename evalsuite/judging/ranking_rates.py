@@ -147,5 +147,7 @@ def influences(table: Table, found: Sides) -> dict[int, Floats]:
         value, weight, question = value[there], weight[there], question[there]
         if len(value):
             centred = weight * (value - (weight * value).sum() / weight.sum()) / weight.sum()
-            parts[int(model)] = np.bincount(question, weights=centred, minlength=len(table.samples))
+            parts[int(model)] = np.asarray(
+                np.bincount(question, weights=centred, minlength=len(table.samples)), dtype=np.float64
+            )
     return parts
