@@ -292,13 +292,16 @@ def _effects(ready: _Ready, beta: Floats, errors: Floats, moved: _Moved) -> list
     found = []
     for j in range(len(beta)):
         known = bool(np.isfinite(beta[j]) and errors[j] > 0)
-        own = (float(beta[j]), *_around(beta[j], reach * errors[j])) if known else (None, None, None)
+        own = _around(beta[j], reach * errors[j]) if known else NOTHING
         there = bool(np.isfinite(moved.change[j]) and moved.error[j] > 0)
-        change = (float(moved.change[j]), *_around(moved.change[j], reach * moved.error[j])) if there else (None,) * 3
-        reason = "" if there and known else "no change can be given: the sign of the feature tells all labels apart"
+        change = _around(moved.change[j], reach * moved.error[j]) if there else NOTHING
+        reason = "" if there else "no change can be given: the feature's sign tells all labels apart"
         found.append(Effect(*own, *change, float(p[j]) if known else None, len(ready.y), reason=reason))
     return found
 
 
-def _around(value: float, half: float) -> tuple[float, float]:
-    return float(value - half), float(value + half)
+NOTHING = (None, None, None)
+
+
+def _around(value: float, half: float) -> tuple[float | None, float | None, float | None]:
+    return float(value), float(value - half), float(value + half)

@@ -81,7 +81,8 @@ def fit_all(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     from evalsuite.statistics.logistic import curvature_of, logistic_regression
 
     beta = logistic_regression(x, y)
-    return beta, np.linalg.inv(curvature_of(x, beta, np.ones(len(y)))[1])
+    inverse: Floats = np.linalg.inv(curvature_of(x, beta, np.ones(len(y)))[1]).astype(np.float64)
+    return beta, inverse
 
 
 def _information(x: Floats, controls: Floats, weight: Floats) -> Floats:
