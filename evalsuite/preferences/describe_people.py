@@ -32,8 +32,12 @@ FIELDS = 8
 """Fields of profiles that are looked at: those that most people have."""
 PEOPLE, ROWS = 3, 30
 """A group with fewer people or decided pairs is not shown."""
+MOST = 20_000
+"""Decided pairs that groups are compared on, drawn at random where there are more: their prompts are held."""
 DEALS = 500
 METS = 400
+LOOK = 200
+"""Rows that are looked at for profiles before all are."""
 MODELS, BATTLES = 4, 10
 
 
@@ -124,13 +128,14 @@ def groups(pairs: Pairs, found: Keys, texts: Texts, labels: Labels) -> list[Sect
     import numpy as np
 
     rows: Any = np.flatnonzero(labels.decided)
+    if not any(p.metadata.get("profile") for p in pairs.take(rows[:: max(1, len(rows) // LOOK)])):
+        return []
+    rows = np.sort(np.random.default_rng(0).permutation(rows)[:MOST])
     profiles: list[Mapping[str, Any]] = [p.metadata.get("profile") or {} for p in pairs.take(rows)]
     fields: dict[str, int] = {}
     for profile in profiles:
         for name in profile:
             fields[name] = fields.get(name, 0) + 1
-    if not fields:
-        return []
     difference = texts.words[rows, 0].astype(float) - texts.words[rows, 1]
     longer = np.where(difference == 0, np.nan, (difference > 0) == labels.first[rows])
     some = pairs.take(rows)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Counts = NDArray[np.int32]
+    Counts = NDArray[Any]
     Floats = NDArray[np.float64]
     Codes = NDArray[np.int64]
 

@@ -56,7 +56,7 @@ def load(source: str | Path, options: Loading | None = None) -> Table:
         kinds[shape.name] += 1
         prefix = f"{file.stem}:" if len(chosen) > 1 else ""
         for pair in _pairs(file, shape, prefix, counts):
-            ready = _ready(_with_profile(pair, profiles), shape, options, counts)
+            ready = _ready(_with_profile(pair, profiles, counts), shape, options, counts)
             if ready is not None and all(_is(ready[0], *item) for item in options.where.items()):
                 writer.add(*ready)
                 if options.limit is not None and writer.rows >= options.limit:
@@ -64,6 +64,8 @@ def load(source: str | Path, options: Loading | None = None) -> Table:
         if options.limit is not None and writer.rows >= options.limit:
             notes.append(f"only the first {options.limit} pairs were read")
             break
+    if options.profiles is not None and not counts["profiles"]:
+        raise InputError(f"{options.profiles}: holds no profile of an annotator of {source}")
     if not writer.rows:
         wanted = ", ".join(f"{k}={v}" for k, v in options.where.items())
         raise InputError(f"{source}: holds no pairs" + (f" where {wanted}" if wanted else " with two answers"))
@@ -169,8 +171,9 @@ def _made(found: Mapping[str, Any], number: str, split: str) -> Pair:
     return Pair(**fields)
 
 
-def _with_profile(pair: Pair, profiles: Mapping[str, Mapping[str, Any]]) -> Pair:
+def _with_profile(pair: Pair, profiles: Mapping[str, Mapping[str, Any]], counts: Counter[str]) -> Pair:
     profile = profiles.get(pair.annotator) if profiles else None
+    counts["profiles"] += profile is not None
     return replace(pair, metadata={**pair.metadata, "profile": profile}) if profile else pair
 
 

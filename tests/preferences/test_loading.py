@@ -294,6 +294,9 @@ def test_a_prism_folder_joins_profiles_and_reads_each_answer_once(tmp_path: Path
     assert len(pairs) == 4
     assert pairs[0].metadata["profile"] == {"age": "18-24", "location.region": "r1"}
     assert "utterances.jsonl" in pairs.notes[0]
+    strangers = write(tmp_path / "strangers.jsonl", *({"user_id": f"x{i}", "age": i} for i in range(2)))
+    with pytest.raises(InputError, match=r"strangers.jsonl: holds no profile of an annotator of"):
+        load(tmp_path / "conversations.jsonl", Loading(profiles=strangers))
 
 
 def test_prism_rows_that_stand_apart_are_refused(tmp_path: Path) -> None:
