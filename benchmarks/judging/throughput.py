@@ -195,7 +195,7 @@ def main() -> int:
         print(f"  {slots} slots: the whole command over the bare loop {ratio:.2f}", flush=True)
     if args.vllm:
         print("vLLM's own server, SmolLM2-135M-Instruct, float32")
-        table = result["vllm"] = on_vllm(args, 32, 48 if args.quick else 128, 1 if args.quick else 2)
+        table = result["vllm"] = on_vllm(args, 32, 48 if args.quick else 96, 1 if args.quick else 2)
         goals.append(goal("vLLM: every annotation exactly once, none lost", whole(table), 1))
         ratio = median(table, "judge", "rate") / median(table, "bare aiohttp", "rate")
         goals.append(goal("vLLM: judge over the bare loop", ratio, least=0.95))
