@@ -24,7 +24,7 @@ from time import process_time
 from typing import Any
 
 from evalsuite.judging import Annotation, Answer, Case, pair
-from evalsuite.judging.audit import audit
+from evalsuite.judging.audit.audit import audit
 from evalsuite.judging.biases import length_bias, position_bias
 from evalsuite.judging.planted import Planted, planted_rows
 from evalsuite.microworld.annotators import constraints_of, crowd, prefers_first

@@ -10,8 +10,8 @@ from evalsuite.cli import common
 from evalsuite.errors import InputError
 
 if TYPE_CHECKING:
-    from evalsuite.judging.audit import Audit, Identity
-    from evalsuite.judging.audit_attacks import Attacks
+    from evalsuite.judging.audit.attacks import Attacks
+    from evalsuite.judging.audit.audit import Audit, Identity
     from evalsuite.judging.contract import Annotation, Case
 
 
@@ -48,9 +48,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    from evalsuite.judging.audit import Options, audit, identify
-    from evalsuite.judging.audit_items import with_texts
-    from evalsuite.judging.audit_words import words
+    from evalsuite.judging.audit.audit import Options, audit, identify
+    from evalsuite.judging.audit.items import with_texts
+    from evalsuite.judging.audit.words import words
     from evalsuite.judging.pairing import cases_of_files
 
     if args.out is not None and args.out.is_dir():
@@ -93,7 +93,7 @@ def _read(paths: Sequence[str], baseline: str) -> "list[Annotation]":
 
 def _chosen(rows: "list[Annotation]", name: str | None) -> "tuple[list[Annotation], list[Annotation]]":
     """The rows of the judge that is audited, and those of the others in its file."""
-    from evalsuite.judging.audit_items import PERSON, by_judge
+    from evalsuite.judging.audit.items import PERSON, by_judge
 
     found = {" ".join(filter(None, key)): given for key, given in by_judge(rows).items() if key[0] != PERSON}
     if not found:
@@ -108,7 +108,7 @@ def _chosen(rows: "list[Annotation]", name: str | None) -> "tuple[list[Annotatio
 
 
 def _pairs(args: argparse.Namespace) -> "list[Case]":
-    from evalsuite.judging.audit_cases import cases_in
+    from evalsuite.judging.audit.cases import cases_in
 
     for path in [args.pairs] if args.pairs else [*args.human, *args.annotations]:
         cases = cases_in(Path(path).expanduser(), args.limit)
@@ -121,7 +121,7 @@ def _pairs(args: argparse.Namespace) -> "list[Case]":
 
 def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") -> "tuple[Attacks, Identity]":
     from evalsuite.judging import How, find
-    from evalsuite.judging.audit_attacks import Attempt, attack
+    from evalsuite.judging.audit.attacks import Attempt, attack
     from evalsuite.models import resolve
     from evalsuite.planning import Options
     from evalsuite.running import Engine
@@ -157,7 +157,7 @@ def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") ->
 
 
 def _print(card: "Audit", attacks: "Attacks | None", standing: str) -> None:
-    from evalsuite.judging.audit_words import per_cent, points
+    from evalsuite.judging.audit.words import per_cent, points
 
     print(f"{card.judge.name}\n{standing}")
     print(f"  {card.identity.rows} verdicts on {card.judged} pairs, {card.votes} votes of {card.people} people")

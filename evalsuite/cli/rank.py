@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from evalsuite.judging import Annotation
-    from evalsuite.judging.ranking import Averages, Choices, Ranking, Standing
-    from evalsuite.judging.ranking_tree import Node
+    from evalsuite.judging.ranking.ranking import Averages, Choices, Ranking, Standing
+    from evalsuite.judging.ranking.tree import Node
 
 METHODS = ("win-rate", "length-controlled", "bradley-terry", "elo", "grade")
 ORDERS = ("mean", "both", "each")
@@ -96,7 +96,7 @@ def _methods(rank: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from evalsuite.judging.ranking import rank
+    from evalsuite.judging.ranking.ranking import rank
 
     choices = _choices(args)
     rows = _read(args.annotations, args.baseline)
@@ -116,10 +116,10 @@ def _read(files: Sequence[str], baseline: str | None) -> "list[Annotation]":
 
 
 def _choices(args: argparse.Namespace) -> "Choices":
-    from evalsuite.judging.ranking import Choices
-    from evalsuite.judging.ranking_battles import Ratings
-    from evalsuite.judging.ranking_length import read_control
-    from evalsuite.judging.ranking_tree import read_tags, read_tree
+    from evalsuite.judging.ranking.battles import Ratings
+    from evalsuite.judging.ranking.length import read_control
+    from evalsuite.judging.ranking.ranking import Choices
+    from evalsuite.judging.ranking.tree import read_tags, read_tree
 
     if args.rounds is not None and args.rounds < 2:
         raise InputError(f"--rounds {args.rounds}: must be at least 2")

@@ -13,10 +13,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from evalsuite.judging.audit import Audit, Profile
-from evalsuite.judging.audit_attacks import Attacks
-from evalsuite.judging.audit_figures import Figure
-from evalsuite.judging.audit_words import Words, words
+from evalsuite.judging.audit.attacks import Attacks
+from evalsuite.judging.audit.audit import Audit, Profile
+from evalsuite.judging.audit.figures import Figure
+from evalsuite.judging.audit.words import Words, words
 from evalsuite.reporting.numbers import MISSING, bounds_text, interval_text, value_text
 from evalsuite.reporting.pages import render, write_page
 

@@ -11,8 +11,8 @@ from evalsuite.cli import main
 from evalsuite.judging import Annotation
 from evalsuite.judging.importing import read_any, stem
 from evalsuite.judging.importing.codings import of_top_logprobs
-from evalsuite.judging.ranking import Choices, Standing, rank
-from evalsuite.judging.ranking_length import LengthControl, controlled_by, read_control
+from evalsuite.judging.ranking.length import LengthControl, controlled_by, read_control
+from evalsuite.judging.ranking.ranking import Choices, Standing, rank
 from evalsuite.statistics import spearman
 
 Public = Callable[[str], Path]

@@ -14,8 +14,8 @@ import pytest
 from evalsuite.judging import Annotation
 from evalsuite.judging.importing.arena import SHAPES
 from evalsuite.judging.importing.shapes import Origin
-from evalsuite.judging.ranking import Choices, Ranking, rank
-from evalsuite.judging.ranking_battles import Ratings
+from evalsuite.judging.ranking.battles import Ratings
+from evalsuite.judging.ranking.ranking import Choices, Ranking, rank
 from evalsuite.statistics import interval_ranks, order_scores, ranking_agreement, separability, spearman
 
 Public = Callable[[str], Path]

@@ -14,9 +14,9 @@ from evalsuite.judging import Annotation
 from evalsuite.judging.importing.arena import read_grade
 from evalsuite.judging.importing.sessions import read_wild_pair, read_wild_score
 from evalsuite.judging.importing.shapes import Origin
-from evalsuite.judging.ranking import Choices, Ranking, rank
-from evalsuite.judging.ranking_judges import steadiness
-from evalsuite.judging.ranking_table import columns
+from evalsuite.judging.ranking.judges import steadiness
+from evalsuite.judging.ranking.ranking import Choices, Ranking, rank
+from evalsuite.judging.ranking.table import columns
 from evalsuite.statistics import check_table, pearson
 
 Public = Callable[[str], Path]

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from evalsuite.judging import Annotation
-from evalsuite.judging.audit import sure
-from evalsuite.judging.audit_agreement import agreement, each_verdict, kappa, majority, with_people
-from evalsuite.judging.audit_behaviour import first_share, flips, length_liking
-from evalsuite.judging.audit_items import match
+from evalsuite.judging.audit.agreement import agreement, each_verdict, kappa, majority, with_people
+from evalsuite.judging.audit.audit import sure
+from evalsuite.judging.audit.behaviour import first_share, flips, length_liking
+from evalsuite.judging.audit.items import match
 from evalsuite.judging.importing import read_any
 from evalsuite.judging.importing.labelled import read_bar_verdict
 from evalsuite.judging.importing.shapes import Origin
-from evalsuite.judging.ranking import Choices, rank
-from evalsuite.judging.ranking_judges import steadiness
-from evalsuite.judging.ranking_table import columns
+from evalsuite.judging.ranking.judges import steadiness
+from evalsuite.judging.ranking.ranking import Choices, rank
+from evalsuite.judging.ranking.table import columns
 from evalsuite.statistics import cohen_kappa, f1, raw_agreement
 
 Public = Callable[[str], Path]

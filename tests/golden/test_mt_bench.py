@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from evalsuite.judging import Annotation
-from evalsuite.judging.audit import Audit, audit
-from evalsuite.judging.audit_figures import Figure
+from evalsuite.judging.audit.audit import Audit, audit
+from evalsuite.judging.audit.figures import Figure
 from evalsuite.judging.importing import read_any
 from evalsuite.judging.importing.arena import read_games, read_grade
 from evalsuite.judging.importing.shapes import Origin
-from evalsuite.judging.ranking import Choices, Ranking, rank
-from evalsuite.judging.ranking_battles import Ratings
+from evalsuite.judging.ranking.battles import Ratings
+from evalsuite.judging.ranking.ranking import Choices, Ranking, rank
 from evalsuite.statistics import spearman
 
 Public = Callable[[str], Path]

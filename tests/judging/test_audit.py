@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.errors import InputError
-from evalsuite.judging.audit import Options, audit
-from evalsuite.judging.audit_agreement import agreement, ceiling, rank_agreement, with_people
-from evalsuite.judging.audit_behaviour import draws, first_share, flips, grade_spread, length_liking, markup_liking
-from evalsuite.judging.audit_cases import cases_in
-from evalsuite.judging.audit_family import family_of, kin, overlaps
-from evalsuite.judging.audit_items import match, outcome, with_texts
-from evalsuite.judging.audit_words import words
+from evalsuite.judging.audit.agreement import agreement, ceiling, rank_agreement, with_people
+from evalsuite.judging.audit.audit import Options, audit
+from evalsuite.judging.audit.behaviour import draws, first_share, flips, grade_spread, length_liking, markup_liking
+from evalsuite.judging.audit.cases import cases_in
+from evalsuite.judging.audit.family import family_of, kin, overlaps
+from evalsuite.judging.audit.items import match, outcome, with_texts
+from evalsuite.judging.audit.words import words
 from evalsuite.judging.contract import Annotation, Answer, pair
 from evalsuite.records import user
 from evalsuite.statistics import leave_one_out
@@ -155,7 +155,7 @@ def test_naive_judges_are_what_they_are_called():
 
 
 def test_every_figure_has_n_and_interval_or_a_reason():
-    from evalsuite.judging.audit_figures import Figure
+    from evalsuite.judging.audit.figures import Figure
 
     def figures(value):
         if isinstance(value, Figure):

@@ -14,8 +14,8 @@ from openai_server import Server, serving
 
 from evalsuite import cli
 from evalsuite.judging import find
-from evalsuite.judging.audit_attacks import CONSTANTS, Attempt, attack
-from evalsuite.judging.audit_words import attack_findings
+from evalsuite.judging.audit.attacks import CONSTANTS, Attempt, attack
+from evalsuite.judging.audit.words import attack_findings
 from evalsuite.judging.contract import Answer, Case, pair
 from evalsuite.judging.injection import ATTACKS, families
 from evalsuite.records import Completion, Request, user

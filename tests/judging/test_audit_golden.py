@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from evalsuite.judging.audit import audit, sure
-from evalsuite.judging.audit_agreement import (
+from evalsuite.judging.audit.agreement import (
     Comparison,
     agreement,
     ceiling,
@@ -15,8 +14,9 @@ from evalsuite.judging.audit_agreement import (
     with_majority,
     with_people,
 )
-from evalsuite.judging.audit_behaviour import first_share, flips, length_liking
-from evalsuite.judging.audit_items import match
+from evalsuite.judging.audit.audit import audit, sure
+from evalsuite.judging.audit.behaviour import first_share, flips, length_liking
+from evalsuite.judging.audit.items import match
 from evalsuite.judging.contract import Annotation
 from evalsuite.judging.importing import read_any
 from evalsuite.statistics import cohen_kappa, f1, spearman
@@ -127,7 +127,7 @@ def test_llmbar_length(llmbar):
 
 @pytest.mark.parametrize(("subset", "bar"), [("MT-Bench", 0.697), ("FairEval", 0.591), ("LLMEval2", 0.614)])
 def test_the_longer_answer_is_the_bar(llmbar, subset, bar):
-    from evalsuite.judging.audit_behaviour import longest
+    from evalsuite.judging.audit.behaviour import longest
 
     told = agreement(with_people(longest(llmbar(subset, "GPT-4/Vanilla_NoRules"))))
     assert told.without_ties.value == pytest.approx(bar, abs=5e-4)
@@ -213,7 +213,7 @@ def test_pandalm_ceiling(pandalm):
 
 def test_null_model_is_not_accepted(public_data):
     """AlpacaEval's judge gives a constant answer 76.9%: an audit that calls this safe is broken."""
-    from evalsuite.judging.audit_words import words
+    from evalsuite.judging.audit.words import words
 
     card = audit(read_any(public_data("alpaca_eval/annotations_compact/NullModel.jsonl.gz")), [])
     assert card.constants["NullModel"].value == pytest.approx(0.76919792, abs=1e-6)

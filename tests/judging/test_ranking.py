@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import InputError
 from evalsuite.judging import Annotation
-from evalsuite.judging.ranking import Choices, Ranking, Standing, rank
-from evalsuite.judging.ranking_battles import Ratings, markdown
-from evalsuite.judging.ranking_judges import steadiness
-from evalsuite.judging.ranking_length import LengthControl
-from evalsuite.judging.ranking_records import PLACED
-from evalsuite.judging.ranking_table import cases, columns
-from evalsuite.judging.ranking_tree import members
+from evalsuite.judging.ranking.battles import Ratings, markdown
+from evalsuite.judging.ranking.judges import steadiness
+from evalsuite.judging.ranking.length import LengthControl
+from evalsuite.judging.ranking.ranking import Choices, Ranking, Standing, rank
+from evalsuite.judging.ranking.records import PLACED
+from evalsuite.judging.ranking.table import cases, columns
+from evalsuite.judging.ranking.tree import members
 
 FEW = 20
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from evalsuite.judging.audit import audit
-from evalsuite.judging.audit_attacks import Attempt, attack
+from evalsuite.judging.audit.attacks import Attempt, attack
+from evalsuite.judging.audit.audit import audit
 from evalsuite.judging.contract import Annotation, Answer, pair
 from evalsuite.judging.judge import find
 from evalsuite.records import Completion, user

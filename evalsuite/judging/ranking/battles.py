@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalsuite.errors import InputError
-from evalsuite.judging.ranking_table import Table
+from evalsuite.judging.ranking.table import Table
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalsuite.judging.ranking_table import EVEN, Table
+from evalsuite.judging.ranking.table import EVEN, Table
 
 if TYPE_CHECKING:
     import numpy as np

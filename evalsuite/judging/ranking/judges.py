@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from evalsuite.errors import InputError
 from evalsuite.judging.contract import Annotation
-from evalsuite.judging.ranking_table import EVEN, PERSON, Table, joined
+from evalsuite.judging.ranking.table import EVEN, PERSON, Table, joined
 
 if TYPE_CHECKING:
     from evalsuite.statistics import Interval

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from evalsuite.judging.audit import Audit
-from evalsuite.judging.audit_attacks import Attacks
-from evalsuite.judging.audit_behaviour import Liking
-from evalsuite.judging.audit_figures import Figure
+from evalsuite.judging.audit.attacks import Attacks
+from evalsuite.judging.audit.audit import Audit
+from evalsuite.judging.audit.behaviour import Liking
+from evalsuite.judging.audit.figures import Figure
 
 Grade = Literal["good", "bad", "warn", "unknown"]
 CONSTANT = "a constant answer"

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.errors import InputError
 from evalsuite.judging.contract import Annotation
-from evalsuite.judging.ranking_judges import ALL, copies, roles, select_judge, steadiness, widenings, with_names
-from evalsuite.judging.ranking_methods import Z, baseline_of, counted, decided, figures
-from evalsuite.judging.ranking_rates import influences, sides
-from evalsuite.judging.ranking_records import PLACED, UNITS, Averages, Choices, Ranking, Standing
-from evalsuite.judging.ranking_table import Table, columns
-from evalsuite.judging.ranking_tree import Node, grid, members, roll_up, tags_of
+from evalsuite.judging.ranking.judges import ALL, copies, roles, select_judge, steadiness, widenings, with_names
+from evalsuite.judging.ranking.methods import Z, baseline_of, counted, decided, figures
+from evalsuite.judging.ranking.rates import influences, sides
+from evalsuite.judging.ranking.records import PLACED, UNITS, Averages, Choices, Ranking, Standing
+from evalsuite.judging.ranking.table import Table, columns
+from evalsuite.judging.ranking.tree import Node, grid, members, roll_up, tags_of
 
 if TYPE_CHECKING:
     import numpy as np

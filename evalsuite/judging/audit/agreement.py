@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from evalsuite.judging.audit_figures import Figure, difference, nothing, of_interval, share
-from evalsuite.judging.audit_items import Item, Rule, Vote, label, outcome
+from evalsuite.judging.audit.figures import Figure, difference, nothing, of_interval, share
+from evalsuite.judging.audit.items import Item, Rule, Vote, label, outcome
 from evalsuite.statistics import bootstrap
 
 if TYPE_CHECKING:

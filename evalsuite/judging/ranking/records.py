@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from evalsuite.judging.ranking_battles import Ratings
-from evalsuite.judging.ranking_judges import Steadiness
-from evalsuite.judging.ranking_length import LengthControl
-from evalsuite.judging.ranking_table import Missing, Orders
-from evalsuite.judging.ranking_tree import Node
+from evalsuite.judging.ranking.battles import Ratings
+from evalsuite.judging.ranking.judges import Steadiness
+from evalsuite.judging.ranking.length import LengthControl
+from evalsuite.judging.ranking.table import Missing, Orders
+from evalsuite.judging.ranking.tree import Node
 
 Method = Literal["win-rate", "length-controlled", "bradley-terry", "elo", "grade"]
 METHODS: tuple[Method, ...] = ("win-rate", "length-controlled", "bradley-terry", "elo", "grade")
@@ -34,7 +34,7 @@ class Choices:
     `length_margin`: a slight win by an answer that is longer by more than so many characters is a tie (WildBench's K).
     `by`: the field that groups are made of ("category", "task", or a key of `details`), `weights` of groups in the
     macro average. `judge_variance`: the judge's own, between orders and between repeats, from an audit. `tree` with
-    `tags`: see ranking_tree. `exclude`: leave out contestants that take part in judging.
+    `tags`: see `tree`. `exclude`: leave out contestants that take part in judging.
     """
 
     method: Method = "win-rate"

@@ -8,8 +8,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from evalsuite.judging.audit_figures import Figure, difference, nothing, share
-from evalsuite.judging.audit_items import Item, Rule, outcome
+from evalsuite.judging.audit.figures import Figure, difference, nothing, share
+from evalsuite.judging.audit.items import Item, Rule, outcome
 
 FAMILIES = {
     "Cerebras": ("cerebras",),

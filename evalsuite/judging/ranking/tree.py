@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from evalsuite.data.files import read_rows, read_text
 from evalsuite.errors import InputError
-from evalsuite.judging.ranking_rates import Sides
-from evalsuite.judging.ranking_table import Table
+from evalsuite.judging.ranking.rates import Sides
+from evalsuite.judging.ranking.table import Table
 
 if TYPE_CHECKING:
     import numpy as np

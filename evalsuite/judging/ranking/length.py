@@ -17,8 +17,8 @@ from evalsuite.data.files import read_rows
 from evalsuite.errors import InputError
 from evalsuite.judging.importing.alpaca import instruction_id
 from evalsuite.judging.importing.codings import of_number
-from evalsuite.judging.ranking_rates import Sides
-from evalsuite.judging.ranking_table import Table
+from evalsuite.judging.ranking.rates import Sides
+from evalsuite.judging.ranking.table import Table
 
 if TYPE_CHECKING:
     import numpy as np

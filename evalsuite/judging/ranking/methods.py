@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from evalsuite.errors import InputError
-from evalsuite.judging.ranking_battles import Fit, elo_fit, fit
-from evalsuite.judging.ranking_length import controlled
-from evalsuite.judging.ranking_rates import Rate, rates, sides
-from evalsuite.judging.ranking_records import Choices, Standing
-from evalsuite.judging.ranking_table import Table, cases, settle
-from evalsuite.judging.ranking_tree import grid, resampled
+from evalsuite.judging.ranking.battles import Fit, elo_fit, fit
+from evalsuite.judging.ranking.length import controlled
+from evalsuite.judging.ranking.rates import Rate, rates, sides
+from evalsuite.judging.ranking.records import Choices, Standing
+from evalsuite.judging.ranking.table import Table, cases, settle
+from evalsuite.judging.ranking.tree import grid, resampled
 
 if TYPE_CHECKING:
     import numpy as np

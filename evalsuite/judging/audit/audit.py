@@ -4,8 +4,8 @@
     card = audit(rows, people)
     card.judge.without_ties.value, card.coin.without_ties.value, card.ceiling.person.value
 
-Definitions stand with the functions (audit_agreement, audit_behaviour, audit_family); what a model does when it is
-attacked is measured by audit_attacks. Every figure has n and interval, or a reason why there is none.
+Definitions stand with the functions (`agreement`, `behaviour`, `family`); what a model does when it is
+attacked is measured by `attacks`. Every figure has n and interval, or a reason why there is none.
 """
 
 from collections import Counter
@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from evalsuite.errors import InputError
-from evalsuite.judging import audit_agreement as agreeing
-from evalsuite.judging import audit_behaviour as behaviour
-from evalsuite.judging.audit_agreement import Agreement, Ceiling
-from evalsuite.judging.audit_behaviour import Liking
-from evalsuite.judging.audit_family import Overlap, Relative, overlaps, relatives
-from evalsuite.judging.audit_figures import Figure, difference, of_interval
-from evalsuite.judging.audit_items import Item, Rule, Vote, by_judge, label, match, outcome
+from evalsuite.judging.audit import agreement as agreeing
+from evalsuite.judging.audit import behaviour
+from evalsuite.judging.audit.agreement import Agreement, Ceiling
+from evalsuite.judging.audit.behaviour import Liking
+from evalsuite.judging.audit.family import Overlap, Relative, overlaps, relatives
+from evalsuite.judging.audit.figures import Figure, difference, of_interval
+from evalsuite.judging.audit.items import Item, Rule, Vote, by_judge, label, match, outcome
 from evalsuite.judging.biases import length_bias, noise, position_bias
 from evalsuite.judging.contract import Annotation
 

@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from evalsuite.judging import audit_behaviour as behaviour
 from evalsuite.judging.asking import Ask, How, judge_cases
-from evalsuite.judging.audit_figures import Figure, nothing, of_interval, share
-from evalsuite.judging.audit_items import match, outcome
+from evalsuite.judging.audit import behaviour
+from evalsuite.judging.audit.figures import Figure, nothing, of_interval, share
+from evalsuite.judging.audit.items import match, outcome
 from evalsuite.judging.contract import Annotation, Answer, Case
 from evalsuite.judging.injection import ATTACKS, Attack, Sway, attacked, sway
 from evalsuite.judging.judge import Judge

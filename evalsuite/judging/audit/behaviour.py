@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from evalsuite.judging.audit_figures import Figure, difference, mean, nothing, share
-from evalsuite.judging.audit_items import Item, Vote, outcome
+from evalsuite.judging.audit.figures import Figure, difference, mean, nothing, share
+from evalsuite.judging.audit.items import Item, Vote, outcome
 from evalsuite.judging.contract import Annotation
 
 LONGER = 30  # characters: AlpacaEval's evaluator analysis leaves smaller differences out
