@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def render(template: str, context: Mapping[str, Any], figures: bool = False) -> str:
-    """A page from `reports/` or `leaderboard/templates/`. `figures` puts plotly.js into it (once, 4.8 MB)."""
+def render(template: str, context: Mapping[str, Any], figures: bool = False, script: str = "") -> str:
+    """A page from `reports/` or `leaderboard/templates/`. `figures` puts plotly.js into it (once, 4.8 MB); `script`
+    names a file of the template's own, to stand behind page.js."""
     scripts = {"page": _source("page.js")}
+    if script:
+        scripts["own"] = _source(script)
     if figures:
         scripts["plotly"] = _plotly()
     from markupsafe import Markup
