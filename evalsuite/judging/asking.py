@@ -9,17 +9,16 @@ later stages of earlier cases are asked together with the first requests of late
 """
 
 import hashlib
-import json
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Literal
 
 from evalsuite.judging.contract import ORDERS, Annotation, Case, Status, Step, Verdict
 from evalsuite.judging.judge import Judge
+from evalsuite.judging.rows import Asked, base_row, known_rows, places, priced, rows_of, undoubted
 from evalsuite.records import Completion, Completions, Request, Sampling
 from evalsuite.scoring.abstention import refuses
 
@@ -91,26 +90,13 @@ def first_requests(case: Case, judge: Judge, how: How) -> list[Request]:
 
 
 @dataclass
-class _Asked:
-    """One key of a case: the request as it was last asked, what came, and what that was taken for."""
-
-    request: Request
-    attempts: int = 1
-    replies: tuple[Completion, ...] = ()
-    tokens: int = 0
-    prompt_tokens: int = 0
-    status: Status = "skipped"
-    read: Step | tuple[Verdict, ...] | None = None
-
-
-@dataclass
 class _Dialogue:
     """A case while it is asked about."""
 
     case: Case
     judge: Judge
     how: How
-    asked: dict[str, _Asked] = field(default_factory=dict)
+    asked: dict[str, Asked] = field(default_factory=dict)
     pending: list[Request] = field(default_factory=list)
     decided: Status | None = None
     known: tuple[Verdict, ...] = ()
@@ -135,26 +121,13 @@ class _Dialogue:
             self._add([r for r in self.judge.follow_up(self.case, self._understood()) if r.key not in failed])
 
     def rows(self, judge_model: str, told: set[bytes]) -> list[Annotation]:
-        """The case's annotations: one for each verdict, one for each request that came to nothing. What steps cost is
-        counted in the first row, once for all cases that share it (`told`)."""
-        base = _base(self.case, self.judge, judge_model)
+        """The case's annotations; `told`: steps whose cost stands in a row already."""
+        base = base_row(self.case, self.judge, judge_model)
         if self.decided is not None:
-            return _undoubted(base, self.case, self.judge, self.decided, self.how)
-        rows = [_worded(_of_answer(replace(base, attempts=0), self.case, v.answer), v) for v in self.known]
-        tokens = prompt_tokens = 0
-        for key, asked in self.asked.items():
-            if isinstance(asked.read, Step):
-                mark = hashlib.sha256(_words(asked.request).encode("utf-8", "surrogatepass")).digest()
-                if mark not in told:
-                    told.add(mark)
-                    tokens, prompt_tokens = tokens + asked.tokens, prompt_tokens + asked.prompt_tokens
-            elif asked.read is None:
-                rows.append(_failed(base, self.case, key, asked))
-            else:
-                rows += _parsed(base, self.case, asked, asked.read)
-        rows = rows or [replace(base, status="skipped")]
-        rows[0] = replace(rows[0], tokens=rows[0].tokens + tokens, prompt_tokens=rows[0].prompt_tokens + prompt_tokens)
-        return [_priced(row, self.how) for row in rows]
+            return undoubted(base, self.case, self.judge, self.decided, order_of(self.case, self.how))
+        if self.known:
+            return known_rows(base, self.case, self.known)
+        return [priced(row, self.how.prices) for row in rows_of(base, self.case, self.asked, told)]
 
     def _add(self, requests: Sequence[Request]) -> None:
         wanted = [r for r in requests if _in_order(r.key, self.case, self.judge, self.how)]
@@ -162,10 +135,10 @@ class _Dialogue:
             if request.key in self.asked:
                 raise ValueError(f"judge {self.judge.name}: two requests of one case are called '{request.key}'")
             drawn = _drawn(request, self.case, self.how)
-            self.asked[request.key] = _Asked(drawn)
+            self.asked[request.key] = Asked(drawn)
             self.pending.append(drawn)
 
-    def _hear(self, asked: _Asked, reply: Reply) -> None:
+    def _hear(self, asked: Asked, reply: Reply) -> None:
         asked.replies = (reply,) if isinstance(reply, Completion) else tuple(reply or ())
         if not asked.replies:
             asked.status = "too_long"
@@ -187,18 +160,10 @@ class _Dialogue:
             asked.attempts += 1
             self.pending.append(asked.request)
 
-    def _understood(self, latest: _Asked | None = None) -> Completions:
+    def _understood(self, latest: Asked | None = None) -> Completions:
         """The replies that were understood so far, and the one that is to be read."""
         known = {key: asked.replies for key, asked in self.asked.items() if asked.read is not None or asked is latest}
         return Completions(known)
-
-
-def places(key: str) -> tuple[str, int]:
-    """What a request's key says about itself, between its punctuation: the order ("ab", "ba") and the answer (a
-    number), "" and 0 where it does not. Failed requests have rows too, and no verdict that says it."""
-    parts = re.split(r"[\W_]+", key)
-    order = next((p for p in parts if p in ORDERS), "")
-    return order, next((int(p) for p in parts if p.isdecimal() and len(p) < 4), 0)
 
 
 def order_of(case: Case, how: How) -> tuple[str, ...]:
@@ -256,104 +221,7 @@ def _without_asking(case: Case, judge: Judge) -> Status | None:
     return "empty" if len(texts) == 1 and blank[0] and judge.scale is not None else None
 
 
-def _undoubted(base: Annotation, case: Case, judge: Judge, status: Status, how: How) -> list[Annotation]:
-    if not judge.pairs:
-        return [replace(base, status=status, score=judge.scale[0] if judge.scale else None, attempts=0)]
-    preference = 0.5 if status == "identical" else float(bool(case.a.strip()))
-    row = replace(base, status=status, preference=preference, attempts=0)
-    return [replace(row, order=order) for order in order_of(case, how)]
-
-
-def _base(case: Case, judge: Judge, judge_model: str) -> Annotation:
-    return Annotation(
-        sample=case.id,
-        task=case.task,
-        model_a=case.answers[0].model,
-        model_b=case.answers[1].model if judge.pairs else "",
-        judge=judge.identity,
-        judge_model=judge_model,
-        protocol=judge.protocol,
-        order="",
-        preference=None,
-        status="skipped",
-        category=case.category,
-        repeat=case.repeat,
-        length_a=len(case.a),
-        length_b=len(case.b) if judge.pairs else 0,
-    )
-
-
-def _asked_row(base: Annotation, case: Case, answer: int, asked: _Asked) -> Annotation:
-    """What a row says about the asking, whatever came of it."""
-    row = replace(
-        base,
-        raw=_raw(asked),
-        finish_reason=asked.replies[-1].finish_reason if asked.replies else "error",
-        tokens=asked.tokens,
-        prompt_tokens=asked.prompt_tokens,
-        seed=asked.request.sampling.seed,
-        attempts=asked.attempts,
-    )
-    return _of_answer(row, case, answer)
-
-
-def _of_answer(row: Annotation, case: Case, answer: int) -> Annotation:
-    """The row with the model and the length of the answer that it is about."""
-    if row.model_b or not 0 < answer < len(case.answers):
-        return row
-    return replace(row, model_a=case.answers[answer].model, length_a=len(case.answers[answer].text))
-
-
-def _failed(base: Annotation, case: Case, key: str, asked: _Asked) -> Annotation:
-    order, answer = places(key)
-    return replace(_asked_row(base, case, answer, asked), order=order, status=asked.status, details={"request": key})
-
-
-def _parsed(base: Annotation, case: Case, asked: _Asked, verdicts: Sequence[Verdict]) -> list[Annotation]:
-    """A row for each verdict of one reply; the first one bears its tokens."""
-    rows = []
-    for number, verdict in enumerate(verdicts):
-        row = _asked_row(base, case, verdict.answer, asked)
-        if number:
-            row = replace(row, raw="", tokens=0, prompt_tokens=0)
-        rows.append(_worded(row, verdict))
-    return rows
-
-
-def _worded(row: Annotation, verdict: Verdict) -> Annotation:
-    """The row with what a verdict says."""
-    value = {"preference": verdict.preference} if verdict.order else {"score": verdict.value}
-    more = {"mode": verdict.mode, "aspect": verdict.aspect, "details": verdict.details, "order": verdict.order}
-    return replace(row, status="parsed", **value, **more)  # type: ignore[arg-type]
-
-
-def _raw(asked: _Asked) -> str:
-    """What came, as text: the reply, or the figures of a scoring or rewarding model."""
-    if not asked.replies:
-        return ""
-    first = asked.replies[0]
-    if first.error is not None:
-        return first.error
-    if asked.request.kind == "loglikelihood":
-        scored = zip(asked.request.continuations, asked.replies, strict=True)
-        return json.dumps({text: round(c.logprob, 6) for text, c in scored}, ensure_ascii=False)
-    if asked.request.kind == "reward":
-        return json.dumps({k: round(v, 6) for k, v in first.rewards.items()}, ensure_ascii=False)
-    return first.text
-
-
 def _unread(completion: Completion) -> Status:
     if refuses(completion.text):
         return "judge_refusal"
     return "truncated" if completion.finish_reason == "length" else "judge_parse"
-
-
-def _priced(row: Annotation, how: How) -> Annotation:
-    if how.prices is None:
-        return row
-    return replace(row, cost=(row.prompt_tokens * how.prices[0] + row.tokens * how.prices[1]) / 1e6)
-
-
-def _words(request: Request) -> str:
-    asked = {**asdict(request), "key": ""}
-    return json.dumps(asked, ensure_ascii=False, sort_keys=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import JudgeError
 from evalsuite.judging import Annotation, Answer, Case, How, Judge, Step, Verdict, annotate, find, judge_cases, pair
-from evalsuite.judging.asking import places
+from evalsuite.judging.rows import places
 from evalsuite.records import Completion, Completions, Request, Sampling, user
 
 PAIRWISE = find("pairwise")
