@@ -60,7 +60,7 @@ def extract(pairs: Comparisons, z: Any, measures: Measures) -> list[Extract]:
     names, has = _terms(texts)
     measured = [measures(text) for text in texts]
     kinds = list(measured[0]) if measured else []
-    values = np.array([[m[k] for k in kinds] for m in measured], dtype=float).reshape(-1, len(kinds))
+    values = np.array([[m[k] for k in kinds] for m in measured], dtype=float).reshape(len(texts), len(kinds))
     found = []
     for j, mine in enumerate(chosen):
         at = np.array([place[int(row)] for row in mine], dtype=np.int64)

@@ -46,7 +46,7 @@ GROUPS = 10
 """Clusters without which no variance between clusters can be known."""
 ROWS_EACH = 40
 """Pairs for each feature of an SAE by default."""
-WIDTH, ACTIVE = 32, 4
+WIDTH, ACTIVE, STEPS = 32, 4, 4000
 NOTHING = (
     "explain needs embeddings of the answers: --embedder MODEL (minilm, a sentence-transformers folder, a language "
     "model, openai:NAME@URL), --embeddings FILE, or measured features by --columns NAMES"
@@ -195,9 +195,7 @@ def _features(data: _Data, folder: Path, options: Options, engines: Engines, pro
     if options.pretrained is not None:
         if engines.embedder is None:
             raise InputError("--pretrained FOLDER needs the language model that it reads: --embedder MODEL")
-        pretrained, embedded = residual_features(
-            engines.embedder, options.pretrained, pairs, folder, progress=progress
-        )
+        pretrained, embedded = residual_features(engines.embedder, options.pretrained, pairs, folder, progress=progress)
         data.notes.extend(embedded.notes)
         about = f"{options.pretrained.name} over {embedded.source}"
         return _Read(pretrained.read(embedded.differences), tuple(pretrained.names), about, embedded=embedded)
@@ -236,20 +234,26 @@ def _trained(data: _Data, embedded: Embedded, folder: Path, options: Options, pr
 
 
 def _sae_settings(data: _Data, options: Options) -> Settings:
-    """Defaults for so many pairs, and what was asked for."""
-    known = dict(options.sae)
     room = len(data.pairs) if data.parts is None else len(data.parts.train)
-    width = int(known.pop("width", 0)) or max(ACTIVE, min(WIDTH, room // ROWS_EACH))
-    if width < WIDTH and "width" not in options.sae:
-        data.notes.append(
-            f"{room} pairs to learn from carry {width} features, not {WIDTH} ({ROWS_EACH} pairs for each)"
-        )
-    active = int(known.pop("active", 0)) or min(ACTIVE, width)
+    settings = sae_settings(room, {"seed": options.seed, **options.sae})
+    if settings.width < WIDTH and "width" not in options.sae:
+        why = f"{room:,} pairs to learn from carry {settings.width} features, not {WIDTH}"
+        data.notes.append(f"{why} ({ROWS_EACH} pairs for each)")
+    return settings
+
+
+def sae_settings(rows: int, asked: Mapping[str, Any]) -> Settings:
+    """How an SAE is trained on so many rows, where nothing else is asked for: the published settings from 16,384 rows
+    on; of fewer rows fewer features, smaller batches, and as many epochs as make `STEPS` steps."""
+    width = int(asked.get("width", max(ACTIVE, min(WIDTH, rows // ROWS_EACH))))
+    batch = int(asked.get("batch", min(256, max(32, 1 << max(rows // 64, 1).bit_length() - 1))))
+    epochs = int(asked.get("epochs", max(50, -(-STEPS * batch // max(rows, 1)))))
+    made = {"width": width, "active": min(ACTIVE, width), "batch": batch, "epochs": epochs}
+    made |= {"least_epochs": epochs // 5, "patience": max(3, epochs // 16)}
     try:
-        return Settings(width=width, active=active, seed=options.seed, **known)
+        return Settings(**{**made, **asked})
     except TypeError as error:
-        names = ", ".join(f for f in Settings.__dataclass_fields__ if f != "seed")
-        raise InputError(f"--sae {', '.join(known)}: {names} can be set") from error
+        raise InputError(f"--sae {', '.join(asked)}: {', '.join(Settings.__dataclass_fields__)} can be set") from error
 
 
 def _clusters(data: _Data, options: Options) -> tuple[Any, ...]:
