@@ -25,6 +25,7 @@ JUDGE: dict[str, Any] = {
     "version": 1,
     "protocol": "claims",
     "answers": [1, 1],
+    "later": 5,  # claims of an answer, about
     "files": ["system.md", "split.md", "check.md"],
     "options": {"score": "count", "context": True, "threshold": 0.5},
 }

@@ -33,6 +33,7 @@ JUDGE: dict[str, Any] = {
     "protocol": "pc2",
     "answers": [1, 1],
     "scale": [100, 500],
+    "later": 2,  # the baseline's grades, the answer's
     "files": ["system.md", "criteria.md", "criteria_alone.md", "grade.md", "anchored.md"],
     "options": {"auxiliaries": 3, "baseline": True},
 }
