@@ -23,10 +23,10 @@ from evalsuite.reporting.preferences_figures import (
     prevalence_figure,
     short,
 )
-from evalsuite.reporting.preferences_files import as_json, from_json, read_explanation
+from evalsuite.reporting.preferences_files import as_json, from_json, read_explanation, write_explanation
 from evalsuite.reporting.preferences_words import CHIPS, FITS, Reading, cautions, read_features, summary
 
-__all__ = ["read_explanation", "write_page"]
+__all__ = ["read_explanation", "write_explanation", "write_page"]
 FOLD = 700  # characters of a text that are shown at once
 TEXT = 6000  # and those that unfold; beyond them the text is cut
 LEAST = 500

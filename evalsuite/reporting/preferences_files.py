@@ -1,9 +1,9 @@
-"""An explanation as plain JSON values, and read back from the folder that `explain` wrote.
+"""An explanation as one JSON file, `explanation.json`, beside the tables of its folder.
 
-    found = read_explanation(Path("out"))           # manifest.json, features.parquet, examples.jsonl
-    from_json(as_json(found)) == found
+    write_explanation(explanation, Path("out"))
+    read_explanation(Path("out")) == explanation
 
-Numbers that are not finite become null; paths and numpy scalars in `settings` become plain JSON.
+Numbers that are not finite are written as null; paths and numpy scalars in `settings` become plain JSON.
 """
 
 import dataclasses
@@ -16,10 +16,9 @@ from typing import Any, TypeVar
 
 from evalsuite.errors import InputError
 from evalsuite.features.contract import Effect, Example, Explanation, Feature, Fidelity, Predicted
-from evalsuite.preferences.explain_files import EXAMPLES, FEATURES, MANIFEST
 
 T = TypeVar("T")
-FORMAT = 1
+NAME = "explanation.json"
 REQUIRED: dict[type, dict[str, type]] = {
     Explanation: {"dataset": str, "n": int, "labelled": int, "ties": int, "source": str, "features": list},
     Feature: {"index": int, "name": str, "description": str, "how": str, "prevalence": float},
@@ -36,71 +35,26 @@ MAY_BE_NULL: dict[type, tuple[str, ...]] = {
 }
 
 
+def write_explanation(explanation: Explanation, folder: Path) -> Path:
+    """Writes `explanation.json` into the folder (made where it is absent) and returns its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / NAME
+    text = json.dumps(as_json(explanation), ensure_ascii=False, allow_nan=False, indent=1)
+    path.write_bytes((text + "\n").encode("utf-8", "replace"))
+    return path
+
+
 def read_explanation(folder: Path) -> Explanation:
-    """The explanation in a folder. Raises InputError, with file and field, where a file is absent or broken, lacks a
-    field or holds one of another type."""
-    found = _manifest(folder)
-    rows = [_unflat(row) for row in _table(folder / FEATURES)]
-    places = {row.get("index"): row["examples"] for row in rows}
-    path = folder / EXAMPLES
-    for number, line in enumerate(_lines(path), 1):
-        example = _parsed(line, f"{path}:{number}")
-        index = example.pop("feature", None) if isinstance(example, dict) else None
-        if index not in places:
-            raise InputError(f"{path}:{number}: feature: {index} is not in {FEATURES}")
-        places[index].append(example)
-    return from_json({**found, "features": rows}, str(folder))
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    path = folder / MANIFEST
+    """The explanation in a folder. Raises InputError, with file and field, where the file is absent, is not JSON, lacks
+    a field or holds one of another type."""
+    path = folder / NAME
     if not path.is_file():
         raise InputError(f"{path}: no such file; `evalsuite preferences explain DATA --out {folder}` writes it")
-    found = _parsed(path.read_bytes(), str(path))
-    if not isinstance(found, dict) or found.pop("format", None) != FORMAT:
-        raise InputError(f"{path}: format: {FORMAT} is wanted; run explain again with this version")
-    return found
-
-
-def _table(path: Path) -> list[dict[str, Any]]:
-    import pyarrow
-    import pyarrow.parquet
-
     try:
-        return list(pyarrow.parquet.read_table(path).to_pylist())
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise InputError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-
-
-def _lines(path: Path) -> list[bytes]:
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; it lies beside {MANIFEST}, run explain again")
-    return [line for line in path.read_bytes().split(b"\n") if line.strip()]
-
-
-def _parsed(text: bytes | str, where: str) -> Any:
-    try:
-        return json.loads(text)
+        found = json.loads(path.read_bytes())
     except ValueError as error:
-        raise InputError(f"{where}: is not JSON ({error})") from error
-
-
-def _unflat(row: dict[str, Any]) -> dict[str, Any]:
-    """A row of the table as the nested record: `alone_beta` becomes `effects.alone.beta`; columns of an effect that the
-    feature does not have are null."""
-    found = {name: row[name] for name in REQUIRED[Feature] if name in row} | {"component": row.get("component", -1)}
-    for name in ("terms", "statistics"):
-        if row.get(name):
-            found[name] = _parsed(row[name], f"{FEATURES}: {name}")
-    if row.get("fidelity_n") is not None:
-        found["fidelity"] = {f.name: row.get(f"fidelity_{f.name}") for f in dataclasses.fields(Fidelity)}
-    kinds = [name.removesuffix("_significant_bh") for name in row if name.endswith("_significant_bh")]
-    found["effects"] = {
-        kind: {f.name: row.get(f"{kind}_{f.name}") for f in dataclasses.fields(Effect)}
-        for kind in kinds
-        if row.get(f"{kind}_n") is not None
-    }
-    return {**found, "examples": []}
+        raise InputError(f"{path}: is not JSON ({error})") from error
+    return from_json(found, str(path))
 
 
 def as_json(value: Any) -> Any:

@@ -18,7 +18,7 @@ from evalsuite.preferences.effects import faithful
 from evalsuite.reporting.numbers import bounds_text, p_text, value_text
 
 Kind = Literal["rewarded", "punished", "little", "open", "none"]
-Fit = Literal["holds", "weak", "unchecked"]
+Fit = Literal["holds", "weak", "unchecked", "given"]
 NEAR = 0.10
 """A change within ±10 points: of two answers, the one with the feature is preferred in 45% to 55% of cases."""
 RARE = 0.02
@@ -32,7 +32,12 @@ CHIPS: dict[Kind, str] = {
     "open": "cannot be told",
     "none": "no estimate",
 }
-FITS: dict[Fit, str] = {"holds": "words hold", "weak": "words doubtful", "unchecked": "words not checked"}
+FITS: dict[Fit, str] = {
+    "holds": "words hold",
+    "weak": "words doubtful",
+    "unchecked": "words not checked",
+    "given": "a measured column",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,9 @@ def read_features(explanation: Explanation) -> list[Reading]:
 
 def _reading(feature: Feature, holds: bool) -> Reading:
     found = feature.fidelity
-    fit: Fit = "unchecked" if found is None or found.r is None else "holds" if holds else "weak"
+    fit: Fit = "holds" if holds else "weak"
+    if found is None or found.r is None:
+        fit = "given" if feature.how == "given" else "unchecked"  # what was measured needs no words
     names = [n for n in ORDER if n in feature.effects] + [n for n in feature.effects if n not in ORDER]
     by = next((n for n in names if feature.effects[n].change is not None), names[0] if names else "")
     effect = feature.effects.get(by)
@@ -113,10 +120,11 @@ def odds_text(change: float) -> str:
 
 
 def summary(explanation: Explanation, readings: Sequence[Reading]) -> Summary:
+    checked = any(r.fit in ("holds", "weak") for r in readings)
     listed: dict[str, list[Said]] = {"rewarded": [], "punished": [], "little": [], "unknown": []}
     for reading in readings:
         told = reading.kind in listed and reading.fit != "weak"
-        listed[reading.kind if told else "unknown"].append(_said(reading))
+        listed[reading.kind if told else "unknown"].append(_said(reading, checked))
     listed["punished"].reverse()  # strongest first
     return Summary(
         _standing(explanation, listed),
@@ -128,10 +136,11 @@ def summary(explanation: Explanation, readings: Sequence[Reading]) -> Summary:
     )
 
 
-def _said(reading: Reading) -> Said:
+def _said(reading: Reading, checked: bool) -> Said:
+    """`checked`: some descriptions were, so that it is worth saying of one that was not."""
     feature, effect = reading.feature, reading.effect
     name = feature.description or feature.name or f"feature {feature.index}"
-    worry = "" if reading.fit == "holds" else FITS[reading.fit]
+    worry = FITS[reading.fit] if reading.fit == "weak" or (checked and reading.fit == "unchecked") else ""
     if effect is None or effect.change is None:
         reason = (effect.reason if effect else "") or "no effect was estimated"
         return Said(feature.index, name, f"no estimate: {reason}.", worry)
@@ -239,6 +248,8 @@ def cautions(explanation: Explanation, reading: Reading, alike: Sequence[int]) -
 
 def _fit_cautions(explanation: Explanation, reading: Reading) -> list[str]:
     fidelity = reading.feature.fidelity
+    if reading.fit == "given":
+        return []
     if fidelity is None or fidelity.r is None:
         why = f" ({fidelity.n} pairs)" if fidelity else ""
         return [f"How well the description fits was not measured{why}."]

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import InputError
 from evalsuite.features.contract import Effect, Example, Explanation, Feature, Fidelity, Predicted
-from evalsuite.preferences.explain_files import write_folder
-from evalsuite.reporting.preferences import folded, read_explanation, write_page
+from evalsuite.reporting.preferences import folded, read_explanation, write_explanation, write_page
 from evalsuite.reporting.preferences_files import as_json, from_json
 from evalsuite.reporting.preferences_words import read_features, summary
 
@@ -154,6 +153,17 @@ def test_every_feature_is_said_once_and_a_reward_only_where_a_correction_passes(
         assert abs(change) + half < 0.1
 
 
+def test_what_nobody_checked_is_said_once_and_a_measured_column_needs_no_words(tmp_path):
+    counted = [feature(i, 0.2 - 0.2 * i, how="extractive", r=None) for i in range(3)]
+    said = summary(explanation(counted), read_features(explanation(counted)))
+    assert not any(s.worry for part in (said.rewards, said.punishes, said.little, said.unknown) for s in part)
+    assert any("All descriptions are extractive" in r for r in said.remarks)
+    column = explanation([feature(0, 0.2, how="given", r=None)])
+    part = section(body(write_page(column, tmp_path / "p.html")), 0)
+    assert "a measured column" in part
+    assert "not checked" not in part
+
+
 def test_a_feature_shows_its_figures_with_n_interval_and_corrections(page):
     part = section(body(page), 1)
     for wanted in ("refuses to answer (1)", "named by a model", "r = 0.60 [0.52, 0.68]", "n = 300 pairs", "−31.0 pt",
@@ -212,21 +222,16 @@ def test_nothing_labelled_and_nothing_found_are_said(tmp_path):
     assert "No feature was found" in empty
 
 
-@pytest.fixture
-def folder(explained, tmp_path):
-    write_folder(explained, [[0.0] * len(explained.features)] * explained.n, tmp_path / "folder")
-    return tmp_path / "folder"
-
-
-def test_an_explanation_is_read_back_from_its_folder(explained, folder):
-    assert read_explanation(folder) == explained
-    assert from_json(json.loads(json.dumps(as_json(explained)))) == explained
+def test_an_explanation_survives_its_file(explained, tmp_path):
+    path = write_explanation(explained, tmp_path / "folder")
+    assert path == tmp_path / "folder" / "explanation.json"
+    assert read_explanation(tmp_path / "folder") == explained
 
 
 def test_numbers_that_are_not_finite_are_missing(tmp_path):
     bad = Effect(math.nan, None, None, math.inf, None, None, math.nan, 5)
     given = explanation([feature(0, 0.1, effects={"alone": bad})], settings={"path": tmp_path, "x": math.nan})
-    found = from_json(as_json(given))
+    found = read_explanation(write_explanation(given, tmp_path).parent)
     assert found.features[0].effects["alone"] == Effect(None, None, None, None, None, None, None, 5)
     assert found.settings == {"path": str(tmp_path), "x": None}
     html = body(write_page(given, tmp_path / "p.html")).lower()
@@ -255,24 +260,20 @@ def test_bad_values_get_one_line_with_their_field(explained, change, said):
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "said"),
+    ("text", "said"),
     [
-        ("manifest.json", None, "manifest.json: no such file; `evalsuite preferences explain DATA"),
-        ("manifest.json", "{", "manifest.json: is not JSON"),
-        ("manifest.json", "{}", "manifest.json: format: 1 is wanted"),
-        ("features.parquet", None, "features.parquet: cannot be read"),
-        ("features.parquet", "x", "features.parquet: cannot be read"),
-        ("examples.jsonl", None, "examples.jsonl: no such file"),
-        ("examples.jsonl", '{"feature": 99}\n', "examples.jsonl:1: feature: 99 is not in features.parquet"),
-        ("examples.jsonl", "\n[", "examples.jsonl:1: is not JSON"),
+        (None, "no such file; `evalsuite preferences explain DATA"),
+        ("{", "is not JSON"),
+        ("[]", "an object is wanted"),
+        ('{"dataset": 3}', "dataset: str is wanted, found 3"),
     ],
 )
-def test_an_absent_or_broken_file_is_named(folder, name, text, said):
-    (folder / name).unlink()
+def test_an_absent_or_broken_file_is_named(tmp_path, text, said):
     if text is not None:
-        (folder / name).write_text(text, encoding="utf-8")
+        (tmp_path / "explanation.json").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=said) as error:
-        read_explanation(folder)
+        read_explanation(tmp_path)
+    assert str(error.value).startswith(str(tmp_path / "explanation.json"))
     assert "\n" not in str(error.value)
 
 
