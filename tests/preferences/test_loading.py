@@ -520,13 +520,12 @@ def test_rows_without_an_answer_are_left_out_and_counted(tmp_path: Path) -> None
 
 
 def test_splits_are_read_from_names_and_saved_folders(tmp_path: Path) -> None:
-    from datasets import Dataset, DatasetDict
-
+    datasets = pytest.importorskip("datasets", reason="datasets is not installed (pip install evalsuite[hub])")
     assert split_of("data/validation-00000-of-00001.parquet") == "validation"
     assert split_of("testimony.jsonl") == ""
-    DatasetDict({"train": Dataset.from_list([GOOD] * 3), "test": Dataset.from_list([GOOD])}).save_to_disk(
-        tmp_path / "d"
-    )
+    parts = {"train": [GOOD] * 3, "test": [GOOD]}
+    saved = datasets.DatasetDict({name: datasets.Dataset.from_list(rows) for name, rows in parts.items()})
+    saved.save_to_disk(tmp_path / "d")
     assert Counter(load(tmp_path / "d").column("split")) == {"train": 3, "test": 1}
 
 
