@@ -22,7 +22,7 @@ from evalsuite.features.examples import Comparisons, strongest
 
 STRONGEST = 150
 """Pairs of each feature that are looked at, of the strongest `SHARE` of those that have it."""
-SHARE = 0.25
+SHARE = 0.5
 LEAST = 10
 WORDS = 1500
 """Words of a text that are looked at."""
@@ -74,7 +74,7 @@ def extract(pairs: Comparisons, z: Any, measures: Measures) -> list[Extract]:
 
 def _rows(z: Any) -> Any:
     fires = int((z != 0).sum())
-    return strongest(z, min(STRONGEST, max(int(SHARE * fires), min(fires, 2 * LEAST))))
+    return strongest(z, min(STRONGEST, max(int(SHARE * fires), min(fires, 4 * LEAST))))
 
 
 def _terms(texts: Sequence[str]) -> tuple[list[str], Any]:

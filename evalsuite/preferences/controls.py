@@ -2,7 +2,7 @@
 
 length     words: the difference, and tanh of it in units of its root mean square (a thousand words more do not count
            a hundred times as much as ten; without the second column a feature of length would mend the line's misfit)
-format     headers, list items, bold spans, code: four differences of counts
+format     headers, lists, bold, code: four differences of counts (also by their own names)
 position   shown first; only where the file says who stood first
 model      which models answered: as in Bradley-Terry, +1 for the first, -1 for the second
 rating     the answers' own grades
@@ -70,6 +70,8 @@ def _columns(pairs: Pairs, name: str, texts: Texts) -> Any:
         return length_columns(texts)
     if name == "format":
         return np.column_stack([counts[:, 0].astype(float) - counts[:, 1] for counts in texts.formats.values()])
+    if name in texts.formats:
+        return (texts.formats[name][:, 0].astype(float) - texts.formats[name][:, 1])[:, None]
     if name == "position":
         return _position(pairs)
     if name == "model":

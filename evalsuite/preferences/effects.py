@@ -25,7 +25,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsuite.features.contract import Effect
-from evalsuite.preferences.effects_fit import Clusters, changes, clusters_of, fit_all, fit_each, sigma
+from evalsuite.preferences.effects_fit import Clusters, changes, clusters_of, finite_controls, fit_all, fit_each, sigma
 from evalsuite.statistics.multiple import benjamini_hochberg
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _ready(design: Design) -> _Ready:
     z = np.asarray(z[rows], dtype=float) / np.where(scales > 0, scales, 1.0)
     size = scales_of(controls)
     controls = controls / np.where(size > 0, size, 1.0)
-    controls = controls[:, independent(controls)]
+    controls = finite_controls(controls[:, independent(controls)], y, FEW)
     clusters = clusters_of(tuple(np.asarray(c)[rows] for c in design.clusters), len(y))
     return _Ready(z, controls, y, clusters, design.level, [_reason(z[:, j], y) for j in range(z.shape[1])])
 

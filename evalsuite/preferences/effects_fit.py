@@ -81,8 +81,26 @@ def fit_all(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     from evalsuite.statistics.logistic import curvature_of, logistic_regression
 
     beta = logistic_regression(x, y)
-    inverse: Floats = np.linalg.inv(curvature_of(x, beta, np.ones(len(y)))[1]).astype(np.float64)
-    return beta, inverse
+    return beta, np.asarray(np.linalg.inv(curvature_of(x, beta, np.ones(len(y)))[1]), dtype=np.float64)
+
+
+def finite_controls(controls: Floats, y: Floats, few: int) -> Floats:
+    """The controls that have a finite coefficient: a column that is there in fewer than `few` rows, or always on the
+    winner's (or the loser's) side, would take every regression with it. Where the rest has none either, the last
+    columns go."""
+    import numpy as np
+
+    won = np.sign(controls) * (y - 0.5)[:, None]
+    both = (won > 0).any(axis=0) & (won < 0).any(axis=0)
+    kept = controls[:, ((controls != 0).sum(axis=0) >= few) & both]
+    while kept.shape[1]:
+        try:
+            fit_all(kept, y)
+        except ValueError:
+            kept = kept[:, :-1]
+            continue
+        break
+    return kept
 
 
 def _information(x: Floats, controls: Floats, weight: Floats) -> Floats:

@@ -244,12 +244,12 @@ def _sae_settings(data: _Data, options: Options) -> Settings:
 
 def sae_settings(rows: int, asked: Mapping[str, Any]) -> Settings:
     """How an SAE is trained on so many rows, where nothing else is asked for: the published settings from 16,384 rows
-    on; of fewer rows fewer features, smaller batches, and as many epochs as make `STEPS` steps."""
+    on; of fewer rows fewer features, smaller batches, more patience, and as many epochs as make `STEPS` steps."""
     width = int(asked.get("width", max(ACTIVE, min(WIDTH, rows // ROWS_EACH))))
     batch = int(asked.get("batch", min(256, max(32, 1 << max(rows // 64, 1).bit_length() - 1))))
     epochs = int(asked.get("epochs", max(50, -(-STEPS * batch // max(rows, 1)))))
     made = {"width": width, "active": min(ACTIVE, width), "batch": batch, "epochs": epochs}
-    made |= {"least_epochs": epochs // 5, "patience": max(3, epochs // 16)}
+    made |= {"least_epochs": epochs // 5, "patience": 3 if batch == 256 else max(12, epochs // 4)}
     try:
         return Settings(**{**made, **asked})
     except TypeError as error:
@@ -309,8 +309,6 @@ def _assembled(
     described: list[Described] | None,
     options: Options,
 ) -> tuple[Feature, ...]:
-    import numpy as np
-
     z = read.z
     extracted = extract(data.pairs, z, measures)
     component = alike(read.directions, z[: 1 << 17])
@@ -337,8 +335,6 @@ def _assembled(
                 statistics={**said.statistics, "pairs looked at": float(said.n), "scale": float(scales[j])},
             )
         )
-    if np.isnan(z).any():
-        raise InputError("activations hold NaN")
     return tuple(features)
 
 

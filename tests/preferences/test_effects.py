@@ -158,6 +158,19 @@ def test_what_cannot_be_estimated_has_a_reason():
     assert all("only 3" in e.reason for e in alone(Design(z[:3], y[:3], controls[:3])))
 
 
+def test_controls_that_tell_their_pairs_apart_leave_the_effects():
+    z, y, controls = world(1000)
+    rare = np.zeros(1000)
+    rare[:3] = 1.0
+    always = np.zeros(1000)
+    always[:40] = np.where(y[:40] > 0.5, 2.0, -1.0)
+    for read in (alone, jointly):
+        without, beside = (read(Design(z, y, c)) for c in (controls, np.column_stack([controls, rare, always])))
+        for one, other in zip(without, beside, strict=True):
+            assert one.beta == pytest.approx(other.beta, abs=0.05)
+            assert one.change == pytest.approx(other.change, abs=0.02)
+
+
 def test_unlabelled_pairs_take_no_part():
     z, y, controls = world(1000)
     some = y.copy()
