@@ -198,7 +198,7 @@ def _view(explanation: Explanation, reading: Reading, group: Sequence[int], limi
         order=reading.change if reading.change is not None else "",
         lines=[_line(n, meanings.get(n, ""), feature.effects[n], explanation.tests) for n in names],
         terms=[(term, f"{weight:+.2f}".replace("-", "−"), weight > 0) for term, weight in feature.terms],
-        statistics=[(key, "–" if v is None else f"{v:.4g}".replace("-", "−")) for key, v in feature.statistics.items()],
+        statistics=[(key, f"{v:.3g}".replace("-", "−")) for key, v in feature.statistics.items() if v],
         cautions=cautions(explanation, reading, alike),
         examples=[_shown(e, limit) for e in feature.examples[:EXAMPLES]],
         hidden=max(0, len(feature.examples) - EXAMPLES),

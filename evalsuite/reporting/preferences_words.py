@@ -8,6 +8,7 @@ Words go no further than intervals: "rewarded" needs significance after correcti
 interval wholly within ±NEAR; everything else cannot be told.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, median
@@ -23,8 +24,8 @@ NEAR = 0.10
 """A change within ±10 points: of two answers, the one with the feature is preferred in 45% to 55% of cases."""
 RARE = 0.02
 POWER = 0.8
-ORDER = ("alone", "adjusted", "raw", "joint")
-"""Which effect a feature is judged and ranked by: the first that was estimated."""
+ORDER = ("adjusted", "alone", "raw", "joint")
+"""Which effect all features are judged and ranked by: the first that was estimated for any."""
 CHIPS: dict[Kind, str] = {
     "rewarded": "rewarded",
     "punished": "punished",
@@ -81,17 +82,24 @@ def read_features(explanation: Explanation) -> list[Reading]:
     features = explanation.features
     fits = [f.fidelity for f in features]
     holds = faithful([x.r if x else None for x in fits], [x.p if x else None for x in fits], explanation.alpha)
-    readings = [_reading(f, good) for f, good in zip(features, holds, strict=True)]
+    by = basis(explanation)
+    readings = [_reading(f, good, by) for f, good in zip(features, holds, strict=True)]
     return sorted(readings, key=lambda r: (r.change is None, -(r.change or 0), r.feature.index))
 
 
-def _reading(feature: Feature, holds: bool) -> Reading:
+def basis(explanation: Explanation) -> str:
+    """The name of the effect that the page judges by; "" where there is none at all."""
+    names = dict.fromkeys(name for f in explanation.features for name in f.effects)
+    ordered = [n for n in ORDER if n in names] + [n for n in names if n not in ORDER]
+    known = {name for f in explanation.features for name, e in f.effects.items() if e.change is not None}
+    return next((n for n in ordered if n in known), ordered[0] if ordered else "")
+
+
+def _reading(feature: Feature, holds: bool, by: str) -> Reading:
     found = feature.fidelity
     fit: Fit = "holds" if holds else "weak"
     if found is None or found.r is None:
         fit = "given" if feature.how == "given" else "unchecked"  # what was measured needs no words
-    names = [n for n in ORDER if n in feature.effects] + [n for n in feature.effects if n not in ORDER]
-    by = next((n for n in names if feature.effects[n].change is not None), names[0] if names else "")
     effect = feature.effects.get(by)
     return Reading(feature, _kind(effect), bool(effect and effect.significant_bonferroni), fit, by, effect)
 
@@ -170,12 +178,24 @@ def _standing(explanation: Explanation, listed: dict[str, list[Said]]) -> str:
             "nothing can be said about reward."
         )
     counts = {key: len(found) for key, found in listed.items()}
-    return (
+    return _without_controls(explanation) + (
         f"Of {_count(total, 'feature')} that tell the answers apart, {counts['rewarded']} "
         f"{_are(counts['rewarded'])} rewarded, {counts['punished']} punished and {counts['little']} "
         f"can be measured but {_make(counts['little'])} little or no difference; about {counts['unknown']} "
         "these pairs cannot tell, or not in these words."
     )
+
+
+def _without_controls(explanation: Explanation) -> str:
+    """A warning where controls were asked for and the page has to judge without them."""
+    wanted = [n for n in ("adjusted", "alone") if any(n in f.effects for f in explanation.features)]
+    by = basis(explanation)
+    held = _list((*explanation.controls, *explanation.adjusted_for))
+    if not wanted or by == wanted[0] or not held:
+        return ""
+    reasons = Counter(e.reason for f in explanation.features if (e := f.effects.get(wanted[0])) and e.reason)
+    why = f" ({reasons.most_common(1)[0][0]})" if reasons else ""
+    return f'With {held} held fixed no effect could be estimated{why}; what follows rests on "{by}" effects. '
 
 
 def _remarks(explanation: Explanation, readings: Sequence[Reading]) -> list[str]:
@@ -201,7 +221,7 @@ def _needed(explanation: Explanation, readings: Sequence[Reading]) -> str:
     if not widths:
         return ""
     normal = NormalDist()
-    tests = max(explanation.tests, 1)
+    tests = explanation.tests or len(widths)
     factor = normal.inv_cdf(1 - explanation.alpha / (2 * tests)) + normal.inv_cdf(POWER)
     least = 100 * factor * median(widths) / (2 * normal.inv_cdf(0.975))
     return (

@@ -153,6 +153,23 @@ def test_every_feature_is_said_once_and_a_reward_only_where_a_correction_passes(
         assert abs(change) + half < 0.1
 
 
+def test_one_kind_of_effect_judges_all_and_missing_controls_are_said():
+    none = Effect(None, None, None, None, None, None, None, 900, reason="too few")
+    mixed = explanation([feature(0, 0.2, effects={"raw": effect(0.3), "alone": none}), feature(1, 0.2)])
+    assert {r.feature.index: (r.by, r.kind) for r in read_features(mixed)} == {
+        0: ("alone", "none"),
+        1: ("alone", "rewarded"),
+    }
+    assert summary(mixed, read_features(mixed)).standing.startswith("Of 2 features")
+    raw = explanation([feature(0, 0.2, effects={"raw": effect(0.3), "alone": none})])
+    said = summary(raw, read_features(raw)).standing
+    assert said.startswith(
+        'With length and format held fixed no effect could be estimated (too few); what follows rests on "raw"'
+    )
+    adjusted = explanation([feature(0, 0.2, effects={"alone": effect(0.3), "adjusted": effect(0.1, 0.2)})])
+    assert [(r.by, r.kind) for r in read_features(adjusted)] == [("adjusted", "open")]
+
+
 def test_what_nobody_checked_is_said_once_and_a_measured_column_needs_no_words(tmp_path):
     counted = [feature(i, 0.2 - 0.2 * i, how="extractive", r=None) for i in range(3)]
     said = summary(explanation(counted), read_features(explanation(counted)))
