@@ -32,7 +32,7 @@ def _favoured(sections: Sequence[Section]) -> Iterator[str]:
     for section, figure in looked:
         aspect = f" ({section.aspect})" if section.aspect else ""
         if _beyond(figure):
-            yield f"In these data{aspect} {figure.name} in {percent(figure)}: not by chance."
+            yield f"{figure.name.capitalize()}{aspect}: {percent(figure)}; the interval leaves out 50%."
     if looked:
         yield f"{len(looked)} such shares were looked at; of shares that are 50% one in twenty seems to differ."
 

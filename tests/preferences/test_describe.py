@@ -50,7 +50,7 @@ def test_planted_biases_are_found_with_their_size() -> None:
     accuracy = found.figure("a simple model is right, held out: at least")
     assert 0.64 < accuracy.value < 0.76  # length alone tells 70% of the labels
     assert found.figure("labels wrong: at most").value == pytest.approx(1 - accuracy.value)
-    assert any("the longer is preferred, by words" in s for s in found.tells)
+    assert any(s.startswith(f"The longer is preferred, by words: {100 * longer.value:.1f}%") for s in found.tells)
     json.dumps(as_json(found), allow_nan=False)
 
 
