@@ -1,13 +1,12 @@
 """`preferences`: what a set of preference pairs holds, measures and rewards; each verb's work is in its room.
 
-describe|explain|curate|personalize|strength DATA --out DIR      preferences/<verb>.py: run_<verb>(pairs, args)
+describe|explain|curate|personalize|strength DATA --out DIR      cli/preferences_<verb>.py, from explain on
 consistency FOLDER | --ratings F --rankings F                    preferences/consistency.py
 """
 
 import argparse
-import importlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,15 +52,27 @@ def _explain(verbs: Any) -> None:
 
 
 def _curate(verbs: Any) -> None:
-    _worked(_verb(verbs, "curate", "flip or drop pairs that contradict a wanted direction"), "curate")
+    from evalsuite.cli import preferences_curate
+
+    verb = _verb(verbs, "curate", "flip or drop pairs that contradict a wanted direction")
+    preferences_curate.add_options(verb)
+    verb.set_defaults(func=lambda args: preferences_curate.curate(pairs_of(args), args))
 
 
 def _personalize(verbs: Any) -> None:
-    _worked(_verb(verbs, "personalize", "weights of each annotator, and how far they differ"), "personalize")
+    from evalsuite.cli import preferences_personalize
+
+    verb = _verb(verbs, "personalize", "weights of each annotator, and how far they differ")
+    preferences_personalize.add_options(verb)
+    verb.set_defaults(func=lambda args: preferences_personalize.personalize(pairs_of(args), args))
 
 
 def _strength(verbs: Any) -> None:
-    _worked(_verb(verbs, "strength", "how strong each preference is, and which labels are likely wrong"), "strength")
+    from evalsuite.cli import preferences_strength
+
+    verb = _verb(verbs, "strength", "how strong each preference is, and which labels are likely wrong")
+    preferences_strength.add_options(verb)
+    verb.set_defaults(func=lambda args: preferences_strength.strength(pairs_of(args), args))
 
 
 def _consistency(verbs: Any) -> None:
@@ -90,19 +101,6 @@ def _verb(verbs: Any, name: str, text: str) -> argparse.ArgumentParser:
     )
     group.add_argument("--profiles", type=Path, metavar="FILE", help="a row for each annotator")
     return verb
-
-
-def _worked(verb: argparse.ArgumentParser, name: str) -> None:
-    """A verb whose room file does the work, `run_<name>(pairs, args)`, imported only when the verb is asked for."""
-    verb.set_defaults(func=_runner(name))
-
-
-def _runner(name: str) -> Callable[[argparse.Namespace], int]:
-    def run(args: argparse.Namespace) -> int:
-        module = importlib.import_module(f"evalsuite.preferences.{name}")
-        return int(getattr(module, f"run_{name}")(pairs_of(args), args) or 0)
-
-    return run
 
 
 def pairs_of(args: argparse.Namespace) -> "Table":

@@ -60,6 +60,7 @@ def options_of(args: argparse.Namespace) -> "Options":
         raise InputError("give --embeddings FILE or --embedder MODEL, not both")
     return Options(
         embeddings=args.embeddings,
+        embedder=args.embedder or "",
         what=args.embed,
         columns=_names(args.columns),
         pretrained=args.pretrained,

@@ -55,12 +55,14 @@ NOTHING = (
 
 @dataclass(frozen=True)
 class Options:
-    """`what` is embedded; `columns`: given features instead; `pretrained`: a folder of sae-lens. `sae`: settings by
-    name (width, active, epochs, ...), where they differ from the defaults. `controls` stand beside every feature,
-    `adjust` names confounders, `reward` a column with a reward model's scores (controls.py says what names there are).
-    `by`: whose labels depend on each other: prompts and conversations, annotators, both, or none's."""
+    """`embedder`: what the embedding model is called in the results; `what` is embedded; `columns`: given features
+    instead; `pretrained`: a folder of sae-lens. `sae`: settings by name (width, active, epochs, ...), where they differ
+    from the defaults. `controls` stand beside every feature, `adjust` names confounders, `reward` a column with a reward
+    model's scores (controls.py says what names there are). `by`: whose labels depend on each other: prompts and
+    conversations, annotators, both, or none's."""
 
     embeddings: Path | None = None
+    embedder: str = ""
     what: What = "response"
     columns: tuple[str, ...] = ()
     pretrained: Path | None = None
@@ -228,7 +230,7 @@ def _trained(data: _Data, embedded: Embedded, folder: Path, options: Options, pr
         f"SAE of {settings.width} features, {done.held_out.active:.2f} active in a pair; on held-out pairs it leaves "
         f"{unexplained:.0%} of the embeddings' difference unexplained; {done.held_out.dead} never fire there"
     )
-    about = f"SAE over {embedded.source}"
+    about = f"SAE over {options.embedder or embedded.source}"
     z = done.sae.read(embedded.differences)
     return _Read(z, tuple(done.sae.names), about, done.sae.decoder.numpy(), embedded)
 
@@ -369,6 +371,9 @@ def _settings(options: Options) -> dict[str, Any]:
         "embeddings": options.embeddings.name if options.embeddings else "",
         "pretrained": options.pretrained.name if options.pretrained else "",
     }
-    plain = {name: getattr(options, name) for name in ("what", "by", "ties", "alpha", "held_out", "seed", "reward")}
+    plain = {
+        name: getattr(options, name)
+        for name in ("embedder", "what", "by", "ties", "alpha", "held_out", "seed", "reward")
+    }
     coding = "D = sign of the activation, from -1 to +1; mean over all labelled pairs"
     return {**given, **files, **plain, "columns": list(options.columns), "change_in_win_rate": coding}
