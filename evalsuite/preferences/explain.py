@@ -57,8 +57,8 @@ NOTHING = (
 class Options:
     """`embedder`: what the embedding model is called in the results; `what` is embedded; `columns`: given features
     instead; `pretrained`: a folder of sae-lens. `sae`: settings by name (width, active, epochs, ...), where they differ
-    from the defaults. `controls` stand beside every feature, `adjust` names confounders, `reward` a column with a reward
-    model's scores (controls.py says what names there are). `by`: whose labels depend on each other: prompts and
+    from the defaults. `controls` stand beside every feature, `adjust` names confounders, `reward` a column with a
+    reward model's scores (controls.py says what names there are). `by`: whose labels depend on each other: prompts and
     conversations, annotators, both, or none's."""
 
     embeddings: Path | None = None
