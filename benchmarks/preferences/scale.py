@@ -1,9 +1,8 @@
-"""100,000 pairs x 1536 dimensions given as embeddings: seconds and peak memory of the SAE, and of `explain` around it.
+"""100,000 pairs x 1536 dimensions given as embeddings: seconds and peak memory of the SAE part of `explain`.
 
 Embeddings of both texts are written as one memory-mapped .npy (1.2 GB of float32) with planted differences, and read as
 `--embeddings FILE` reads them. The SAE trains with its defaults (it stops early where nothing is gained), then reads
-every pair. Where `evalsuite.preferences.explain` stands, the same file goes through it, without descriptions, with
-preferences that follow three of the planted directions.
+every pair. Effects and held-out prediction are not part of it yet.
 
     python benchmarks/preferences/scale.py [--quick]
 """
