@@ -4,7 +4,8 @@
 
 sampled by Gibbs with Pólya-Gamma variables (Polson, Scott & Windle, JASA 108, 2013), which keeps intervals honest where
 a person's labels are too few for a normal approximation: with 20 labels each, EM by Laplace's approximation halves τ.
-The half-Cauchy is Makalic & Schmidt's mixture (IEEE Signal Process. Lett. 23, 2016). Draws hang on the seed alone.
+μ is drawn both given people's weights and given their offsets (Yu & Meng, J. Comput. Graph. Stat. 20, 2011). The
+half-Cauchy is Makalic & Schmidt's mixture (IEEE Signal Process. Lett. 23, 2016). Draws hang on the seed alone.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Draws:
         return Prior(self.mu.mean(axis=0), (self.tau**2).mean(axis=0) + self.mu.var(axis=0))
 
     def metas(self, level: float = 0.95) -> list[Meta]:
-        """Posterior medians of τ and shares, means of μ, with equal-tailed intervals. Tests have no p here."""
+        """Posterior medians of τ and shares, means of μ, with equal-tailed intervals. Tests have no p here, and
+        the lower end of τ is never 0."""
         import numpy as np
         from scipy.special import ndtr
 
@@ -77,13 +79,18 @@ def hierarchical(people: Sequence[tuple[Any, Any]], sweeps: int = SWEEPS, seed: 
     mus, taus = [], []
     for turn in range(sweeps):
         omega = polya_gamma(np.einsum("knp,kp->kn", x, beta), rng)
-        precision = np.matmul((x * omega[..., None]).transpose(0, 2, 1), x)
-        precision[:, np.arange(p), np.arange(p)] += 1 / tau2
+        informed = np.matmul((x * omega[..., None]).transpose(0, 2, 1), x)
+        precision = informed + np.diag(1 / tau2)
         root = np.linalg.cholesky(precision)
         mean = np.linalg.solve(precision, (told + mu / tau2)[..., None])
         noise = np.linalg.solve(root.transpose(0, 2, 1), rng.standard_normal((k, p, 1)))
         beta = (mean + noise)[..., 0]
         mu = beta.mean(axis=0) + np.sqrt(tau2 / k) * rng.standard_normal(p)
+        offsets = beta - mu  # and μ once more, given people's offsets: where τ is small it would hardly move
+        total = informed.sum(axis=0)
+        pull = (told - np.einsum("kij,kj->ki", informed, offsets)).sum(axis=0)
+        mu = np.linalg.solve(total, pull) + np.linalg.solve(np.linalg.cholesky(total).T, rng.standard_normal(p))
+        beta = mu + offsets
         mixed = (1 + 1 / tau2) / rng.standard_exponential(p)
         scale = 0.5 * ((beta - mu) ** 2).sum(axis=0) + 1 / mixed
         tau2 = np.maximum(scale / rng.standard_gamma((k + 1) / 2, p), 1e-8)
