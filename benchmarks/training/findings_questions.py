@@ -206,11 +206,13 @@ def weak_to_strong(seeds: Sequence[Seed]) -> list[Claim]:
         return [[(strong - weak) / (top - weak)]]
 
     return [
+        told("share of the student's labels that are right",
+             lambda: [[_result(seed, "weak-to-strong")["labels right"]] for seed in seeds]),
         *[told(f"accuracy in gold's order: {name}", partial(accuracy, name)) for name in ("weak", "strong", "ceiling")],
         judged("there is a gap: ceiling above weak", lambda: minus(accuracy("ceiling"), accuracy("weak"))),
         judged("the student is above its teacher", lambda: minus(accuracy("strong"), accuracy("weak"))),
         told("share of the gap that is recovered", recovered),
-    ]
+    ]  # fmt: skip
 
 
 QUESTIONS: Mapping[str, Callable[[Sequence[Seed]], list[Claim]]] = {

@@ -141,48 +141,49 @@ def fact_tuning(seed: Seed) -> dict[str, Any]:
 
 
 def weak_to_strong(seed: Seed) -> dict[str, Any]:
-    """A weak judge (the base's first layer, an eighth of the labels) labels the other pairs; the whole model learns
-    from its labels; its ceiling learns from gold's. All are measured in gold's order on fresh prompts."""
-    import random
-
+    """A weak judge (the first layer of sft) learns from half of the pairs and labels the other half; the whole model
+    learns from its labels; its ceiling learns the same half from gold's. All are measured in gold's order on fresh
+    prompts. No person's labels: the ceiling has no noise."""
     asked, said = _heldout(seed)
     truth = measure.golds(seed.world, asked, said)
-    rows = [dict(r) for r in rows_of(Supply("pairs", seed.plan.size, seed.seed, seed.plan.pairs))]
-    rng = random.Random(f"weak:{seed.seed}")
-    for row in rows:  # gold labels, no person's: the ceiling has no noise
-        if row["gold"]["chosen"] < row["gold"]["rejected"]:
-            row["chosen"], row["rejected"] = row["rejected"], row["chosen"]
-    plain = [{key: row[key] for key in ("prompt", "chosen", "rejected")} for row in rows]
-    first, second = plain[: len(plain) // 8], plain[len(plain) // 8 :]
-    small = _first_layer(seed)
-    weak = seed.made("reward", model=str(small), data=seed.file("w2s-few", lambda: first))
+    rows = [_in_golds_order(row) for row in rows_of(Supply("pairs", seed.plan.size, seed.seed, seed.plan.pairs))]
+    first, second = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    weak = seed.made("reward", model=str(_first_layer(seed)), data=seed.file("w2s-teach", lambda: first))
     texts = [[row["chosen"][0]["content"], row["rejected"][0]["content"]] for row in second]
     said_by_weak = measure.scores(weak, [row["prompt"][0]["content"] for row in second], texts)
-    labelled = [
-        row if a >= b else {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
-        for row, (a, b) in zip(second, said_by_weak, strict=True)
-    ]
-    rng.shuffle(labelled)
+    labelled = [row if a >= b else _swapped(row) for row, (a, b) in zip(second, said_by_weak, strict=True)]
     strong = seed.made("reward", data=seed.file("w2s-weak-labels", lambda: labelled))
     ceiling = seed.made("reward", data=seed.file("w2s-gold-labels", lambda: second))
     models = {"weak": weak, "strong": strong, "ceiling": ceiling}
-    return {"accuracy": {n: measure.accuracy(measure.scores(m, asked, said), truth) for n, m in models.items()}}
+    return {
+        "labels right": measure.mean([float(a >= b) for a, b in said_by_weak]),
+        "accuracy": {n: measure.accuracy(measure.scores(m, asked, said), truth) for n, m in models.items()},
+    }
+
+
+def _in_golds_order(row: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {key: row[key] for key in ("prompt", "chosen", "rejected")}
+    return plain if row["gold"]["chosen"] >= row["gold"]["rejected"] else _swapped(plain)
+
+
+def _swapped(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "chosen": row["rejected"], "rejected": row["chosen"]}
 
 
 def _first_layer(seed: Seed) -> Path:
-    """The base cut after its first layer, as a checkpoint of its own."""
+    """sft cut after its first layer, as a checkpoint of its own."""
     from evalsuite.microworld.folders import load
     from evalsuite.records import Lineage
     from evalsuite.training.loop import save
 
-    out = seed.folder / "first-layer"
+    out = seed.folder / "first-layer-of-sft"
     if not (out / "config.json").is_file():
-        model, tok = load(seed.checkpoint("base"))
+        model, tok = load(seed.checkpoint("sft"))
         model.model.layers = model.model.layers[:1]
         model.config.num_hidden_layers = 1
         if getattr(model.config, "layer_types", None):
             model.config.layer_types = model.config.layer_types[:1]
-        save(model, tok, out, Lineage(method="first layer", data="of the base"))
+        save(model, tok, out, Lineage(method="first layer", data="of sft"))
     return out
 
 
