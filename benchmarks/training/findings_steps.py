@@ -141,13 +141,13 @@ def fact_tuning(seed: Seed) -> dict[str, Any]:
 
 
 def weak_to_strong(seed: Seed) -> dict[str, Any]:
-    """A weak judge (the first layer of sft) learns from half of the pairs and labels the other half; the whole model
-    learns from its labels; its ceiling learns the same half from gold's. All are measured in gold's order on fresh
+    """A weak judge (the first layer of sft) learns from a quarter of the pairs and labels the others; the whole model
+    learns from its labels; its ceiling learns the same pairs from gold's. All are measured in gold's order on fresh
     prompts. No person's labels: the ceiling has no noise."""
     asked, said = _heldout(seed)
     truth = measure.golds(seed.world, asked, said)
     rows = [_in_golds_order(row) for row in rows_of(Supply("pairs", seed.plan.size, seed.seed, seed.plan.pairs))]
-    first, second = rows[: len(rows) // 2], rows[len(rows) // 2 :]
+    first, second = rows[: len(rows) // 4], rows[len(rows) // 4 :]
     weak = seed.made("reward", model=str(_first_layer(seed)), data=seed.file("w2s-teach", lambda: first))
     texts = [[row["chosen"][0]["content"], row["rejected"][0]["content"]] for row in second]
     said_by_weak = measure.scores(weak, [row["prompt"][0]["content"] for row in second], texts)
