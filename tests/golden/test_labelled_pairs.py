@@ -7,6 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from golden.recorded_judges import (
+    ADVERSARIAL,
+    BOTH_ORDERS,
+    CATEGORIES,
+    CORRECT,
+    GROUPS,
+    KAPPAS,
+    LONGER,
+    LONGER_LABELS,
+    O1_MINI,
+    PEOPLE,
+    POOLED,
+    REWARD_MODELS,
+    SUBSETS,
+)
 
 from evalsuite.judging import Annotation
 from evalsuite.judging.audit.agreement import agreement, each_verdict, kappa, majority, with_people
@@ -23,26 +38,6 @@ from evalsuite.statistics import cohen_kappa, f1, raw_agreement
 
 Public = Callable[[str], Path]
 Verdicts = dict[tuple[str, str], list[Annotation]]
-SUBSETS = {"Natural": 100, "Adv_Neighbor": 134, "Adv_GPTInst": 92, "Adv_GPTOut": 47, "Adv_Manual": 46}
-
-# correct of order 0 and order 1 in each subset, pooled per cent
-CORRECT = {
-    "GPT-4/Vanilla": ((95, 96), (104, 107), (78, 81), (35, 38), (35, 39), 84.4869),
-    "GPT-4/Vanilla_NoRules": ((92, 95), (87, 85), (71, 70), (35, 37), (34, 35), 76.4916),
-    "GPT-4/CoT": ((94, 95), (101, 100), (75, 78), (37, 33), (33, 35), 81.2649),
-    "GPT-4/Metrics_Reference": ((95, 97), (115, 114), (80, 85), (34, 34), (37, 40), 87.2315),
-    "GPT-4/Swap": ((94, 95), (104, 104), (80, 82), (34, 35), (36, 39), 83.8902),
-    "GPT-4/Rating": ((92, 92), (104, 105), (84, 82), (32, 34), (40, 38), 83.8902),
-    "ChatGPT/Vanilla": ((80, 83), (30, 22), (25, 24), (17, 22), (18, 14), 39.9761),
-    "LLaMA2/Vanilla": ((79, 82), (34, 32), (28, 28), (27, 26), (17, 17), 44.1527),
-}
-POOLED = {
-    "GPT-4/Swap_CoT": 83.7709,
-    "ChatGPT/Metrics_Reference": 48.8067,
-    "ChatGPT/Rating": 48.8067,
-    "LLaMA2/CoT": 47.0167,
-    "Falcon/Vanilla": 56.4439,
-}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +46,7 @@ def bar(public_data: Public) -> Verdicts:
     found: Verdicts = {}
     with gzip.open(public_data("llmbar/verdicts.jsonl.gz"), "rt", encoding="utf-8") as file:
         for row in map(json.loads, file):
-            rows = found.setdefault((row["evaluator"], row["subset"]), [])
+            rows = found.setdefault((row["evaluator"], CATEGORIES[row["subset"]]), [])
             for idx, both in enumerate(zip(row["w0"], row["w1"], strict=True)):
                 games = {f"swap = {s}": {"winner": w} for s, w in zip((False, True), both, strict=True)}
                 rows += read_bar_verdict({**row, "idx": idx, **games}, Origin(""))
@@ -62,7 +57,7 @@ def bar(public_data: Public) -> Verdicts:
 def labels(public_data: Public) -> dict[str, list[Annotation]]:
     found: dict[str, list[Annotation]] = {}
     for row in read_any(public_data("llmbar/pairs.jsonl.gz")):
-        found.setdefault(row.category, []).append(row)
+        found.setdefault(CATEGORIES[row.category], []).append(row)
     return found
 
 
@@ -88,36 +83,21 @@ def test_llmbar_accuracies(evaluator: str, bar: Verdicts, labels: dict[str, list
 def test_llmbar_further_accuracies(bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
     for evaluator, share in POOLED.items():
         assert pooled(evaluator, bar, labels) == pytest.approx(share, abs=5e-5), evaluator
-    assert flips(match(bar["GPT-4/Swap_CoT", "Natural"], labels["Natural"])).hits == 0
+    assert flips(match(bar["GPT-4/Swap_CoT", "natural"], labels["natural"])).hits == 0
     adversarial = list(SUBSETS)[1:]
-    for evaluator, mean in (("GPT-4/Vanilla", 80.8097), ("ChatGPT/Vanilla", 30.5763)):
+    for evaluator, mean in ADVERSARIAL.items():
         shares = [
             sum(right(bar[evaluator, s], labels[s], o) for o in ("ab", "ba")) / (2 * SUBSETS[s]) for s in adversarial
         ]
         assert 100 * sum(shares) / len(shares) == pytest.approx(mean, abs=5e-5)
     both = [agreement(with_people(match(bar["GPT-4/Vanilla", s], labels[s]), "both")).with_ties.hits for s in SUBSETS]
-    assert both == [93, 101, 77, 35, 33]
+    assert both == BOTH_ORDERS
 
 
-@pytest.mark.parametrize(("subset", "value"), [("Natural", 0.836868), ("Adv_Neighbor", 0.294737)])
+@pytest.mark.parametrize(("subset", "value"), KAPPAS.items())
 def test_llmbar_kappas(subset: str, value: float, bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
     rows = [r for r in bar["GPT-4/Vanilla_NoRules", subset] if r.order == "ab"]
     assert kappa(each_verdict(match(rows, labels[subset]))).value == pytest.approx(value, abs=1e-6)
-
-
-# accuracy, flips (of pairs with both verdicts), first named (of calls), accuracy where sure, kappa
-PEOPLE = {
-    ("MT-Bench", "GPT-4/Vanilla_NoRules"): (0.8100, (26, 200), (204, 400), 0.856322, 0.589918),
-    ("MT-Bench", "ChatGPT/Vanilla_NoRules"): (0.7125, (85, 200), (281, 400), 0.869565, 0.397409),
-    ("MT-Bench", "ChatGPT/Metrics_Reference"): (0.7075, (75, 200), (273, 400), 0.832, 0.367597),
-    ("MT-Bench", "LLaMA2/Vanilla_NoRules"): (0.7200, (66, 200), (246, 400), 0.828358, 0.458864),
-    ("FairEval", "GPT-4/Vanilla_NoRules"): (0.7273, (20, 66), (82, 132), 0.826087, 0.513274),
-    ("FairEval", "ChatGPT/Vanilla_NoRules"): (0.5758, (54, 66), (120, 132), 0.916667, 0.160694),
-    ("FairEval", "LLaMA2/Vanilla_NoRules"): (0.5606, (44, 66), (110, 132), 0.681818, 0.026107),
-    ("LLMEval2", "GPT-4/Vanilla_NoRules"): (0.7550, (24, 194), (184, 389), 0.817647, 0.563297),
-    ("LLMEval2", "ChatGPT/Vanilla_NoRules"): (0.7025, (55, 194), (243, 389), 0.812950, 0.451691),
-    ("LLMEval2", "LLaMA2/Metrics_Reference"): (0.5975, (118, 198), (88, 397), 0.75, 0.148179),
-}
 
 
 @pytest.mark.parametrize(("subset", "evaluator"), PEOPLE)
@@ -139,14 +119,10 @@ def test_llmbar_sets_with_people(
 
 
 def test_llmbar_length(bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
-    for evaluator, hits in (("GPT-4/Vanilla_NoRules", 278), ("ChatGPT/Vanilla_NoRules", 261)):
-        liking = length_liking(match(bar[evaluator, "MT-Bench"], labels["MT-Bench"]), threshold=0)
+    for evaluator, hits in LONGER.items():
+        liking = length_liking(match(bar[evaluator, "mt_bench"], labels["mt_bench"]), threshold=0)
         assert (liking.judge.hits, liking.judge.total) == (hits, 390)
-    for subset, (hits, total), share in (
-        ("MT-Bench", (136, 195), 0.697),
-        ("FairEval", (39, 66), 0.591),
-        ("LLMEval2", (121, 197), 0.614),
-    ):
+    for (subset, (hits, total)), share in zip(LONGER_LABELS.items(), (0.697, 0.591, 0.614), strict=True):
         items = match(bar["GPT-4/Vanilla_NoRules", subset], labels[subset])
         people = length_liking(items, threshold=0).people
         assert (people.hits, people.total) == (hits, total)
@@ -219,14 +195,13 @@ def test_pandalm_ranks_models_by_people_and_by_the_judge(panda: tuple[list[Annot
     assert sum(s.verdicts for s in theirs) == 2 * 999
 
 
-# correct of 350; mmlu-pro, reasoning, math, code
-BENCH = {
-    "arena_hard__o1-mini-2024-09-12": (230, (90, 61, 46, 33)),
-    "reward_model__Ray2333_GRM-Gemma-2B-rewardmodel-ft": (208, (97, 52, 36, 23)),
-    "reward_model__Skywork_Skywork-Reward-Llama-3.1-8B": (218, (91, 63, 43, 21)),
-    "reward_model__internlm_internlm2-20b-reward": (222, (96, 68, 37, 21)),
+RECORDED = {"arena_hard__o1-mini-2024-09-12": O1_MINI, **{f"reward_model__{m}": v for m, v in REWARD_MODELS.items()}}
+PREFIXES = {
+    "mmlu-pro": "knowledge",
+    "livebench-reasoning": "reasoning",
+    "livebench-math": "math",
+    "livecodebench": "code",
 }
-GROUPS = (("mmlu-pro", 154), ("livebench-reasoning", 98), ("livebench-math", 56), ("livecodebench", 42))
 
 
 @pytest.fixture(scope="module")
@@ -234,15 +209,15 @@ def bench_labels(public_data: Public) -> list[Annotation]:
     return read_any(public_data("judge_bench/pairs_gpt-4o.jsonl.gz"))
 
 
-@pytest.mark.parametrize("judge", BENCH)
+@pytest.mark.parametrize("judge", RECORDED)
 def test_judge_bench(judge: str, public_data: Public, bench_labels: list[Annotation]) -> None:
     rows = read_any(public_data(f"judge_bench/judge_{judge}.jsonl.gz"))
-    correct, groups = BENCH[judge]
+    correct, groups = RECORDED[judge]
     found = agreement(with_people(match(rows, bench_labels))).with_ties
     assert (found.hits, found.total) == (correct, 350)
-    for (prefix, n), hits in zip(GROUPS, groups, strict=True):
+    for (prefix, group), hits in zip(PREFIXES.items(), groups, strict=True):
         gold = [r for r in bench_labels if r.category.startswith(prefix)]
-        assert len(gold) == n
+        assert len(gold) == GROUPS[group]
         assert agreement(with_people(match(rows, gold))).with_ties.hits == hits
 
 

@@ -12,6 +12,20 @@ from statistics import fmean
 from typing import Any
 
 import pytest
+from golden.recorded_judges import (
+    ADVERSARIAL,
+    BOTH_ORDERS,
+    CORRECT,
+    GROUPS,
+    KAPPAS,
+    LONGER,
+    LONGER_LABELS,
+    O1_MINI,
+    PEOPLE,
+    POOLED,
+    REWARD_MODELS,
+    SUBSETS,
+)
 
 from evalsuite.data import Setup
 from evalsuite.records import Completion, Completions, Sample, Score, user
@@ -74,37 +88,6 @@ def metric(found: Sequence[Any], name: str) -> float | None:
 
 # --- LLMBar ----------------------------------------------------------------------------------------------------------
 
-SUBSETS = {"natural": 100, "neighbor": 134, "gptinst": 92, "gptout": 47, "manual": 46}
-CORRECT = {  # right in the first and the second order of each subset, pooled per cent
-    "GPT-4/Vanilla": ((95, 96), (104, 107), (78, 81), (35, 38), (35, 39), 84.4869),
-    "GPT-4/Vanilla_NoRules": ((92, 95), (87, 85), (71, 70), (35, 37), (34, 35), 76.4916),
-    "GPT-4/CoT": ((94, 95), (101, 100), (75, 78), (37, 33), (33, 35), 81.2649),
-    "GPT-4/Metrics_Reference": ((95, 97), (115, 114), (80, 85), (34, 34), (37, 40), 87.2315),
-    "GPT-4/Swap": ((94, 95), (104, 104), (80, 82), (34, 35), (36, 39), 83.8902),
-    "GPT-4/Rating": ((92, 92), (104, 105), (84, 82), (32, 34), (40, 38), 83.8902),
-    "ChatGPT/Vanilla": ((80, 83), (30, 22), (25, 24), (17, 22), (18, 14), 39.9761),
-    "LLaMA2/Vanilla": ((79, 82), (34, 32), (28, 28), (27, 26), (17, 17), 44.1527),
-}
-POOLED = {
-    "GPT-4/Swap_CoT": 83.7709,
-    "ChatGPT/Metrics_Reference": 48.8067,
-    "ChatGPT/Rating": 48.8067,
-    "LLaMA2/CoT": 47.0167,
-    "Falcon/Vanilla": 56.4439,
-}
-PEOPLE = {  # accuracy, flips (of pairs with both verdicts), first named (of calls), right where sure, kappa
-    ("mt_bench", "GPT-4/Vanilla_NoRules"): (0.8100, (26, 200), (204, 400), 0.856322, 0.589918),
-    ("mt_bench", "ChatGPT/Vanilla_NoRules"): (0.7125, (85, 200), (281, 400), 0.869565, 0.397409),
-    ("mt_bench", "ChatGPT/Metrics_Reference"): (0.7075, (75, 200), (273, 400), 0.832, 0.367597),
-    ("mt_bench", "LLaMA2/Vanilla_NoRules"): (0.7200, (66, 200), (246, 400), 0.828358, 0.458864),
-    ("faireval", "GPT-4/Vanilla_NoRules"): (0.7273, (20, 66), (82, 132), 0.826087, 0.513274),
-    ("faireval", "ChatGPT/Vanilla_NoRules"): (0.5758, (54, 66), (120, 132), 0.916667, 0.160694),
-    ("faireval", "LLaMA2/Vanilla_NoRules"): (0.5606, (44, 66), (110, 132), 0.681818, 0.026107),
-    ("llmeval2", "GPT-4/Vanilla_NoRules"): (0.7550, (24, 194), (184, 389), 0.817647, 0.563297),
-    ("llmeval2", "ChatGPT/Vanilla_NoRules"): (0.7025, (55, 194), (243, 389), 0.812950, 0.451691),
-    ("llmeval2", "LLaMA2/Metrics_Reference"): (0.5975, (118, 198), (88, 397), 0.75, 0.148179),
-}
-
 
 @pytest.fixture(scope="module")
 def bar(public_data: Public) -> Callable[[str, str], Rows]:
@@ -153,15 +136,15 @@ def test_llmbar_pooled_and_adversarial(bar: Callable[[str, str], Rows]) -> None:
     for evaluator, pooled in POOLED.items():
         right = sum(total(bar(evaluator, subset), "acc_official")[0] for subset in SUBSETS)
         assert 100 * right / n == pytest.approx(pooled, abs=5e-5), evaluator
-    for evaluator, mean in (("GPT-4/Vanilla", 80.8097), ("ChatGPT/Vanilla", 30.5763)):
+    for evaluator, mean in ADVERSARIAL.items():
         shares = [share(bar(evaluator, subset), "acc_official") for subset in list(SUBSETS)[1:]]
         assert 100 * fmean(shares) == pytest.approx(mean, abs=5e-5)
     both = [total(bar("GPT-4/Vanilla", subset), "acc_strict")[0] for subset in SUBSETS]
-    assert both == [93, 101, 77, 35, 33]
+    assert both == BOTH_ORDERS
     assert total(bar("GPT-4/Swap_CoT", "natural"), "flips") == (0.0, 100.0)
 
 
-@pytest.mark.parametrize(("subset", "value"), [("natural", 0.836868), ("neighbor", 0.294737)])
+@pytest.mark.parametrize(("subset", "value"), KAPPAS.items())
 def test_llmbar_kappa(subset: str, value: float, bar: Callable[[str, str], Rows]) -> None:
     rows = bar("GPT-4/Vanilla_NoRules", subset)
     found = module("llmbar").metrics(rows, setup("llmbar", "", "judge", subset))
@@ -181,22 +164,15 @@ def test_llmbar_people(subset: str, evaluator: str, bar: Callable[[str, str], Ro
 
 
 def test_llmbar_length(public_data: Public, bar: Callable[[str, str], Rows]) -> None:
-    assert total(bar("GPT-4/Vanilla_NoRules", "mt_bench"), "picks_longer") == (278, 390)
-    assert total(bar("ChatGPT/Vanilla_NoRules", "mt_bench"), "picks_longer") == (261, 390)
+    for evaluator, hits in LONGER.items():
+        assert total(bar(evaluator, "mt_bench"), "picks_longer") == (hits, 390)
     task, folder = module("llmbar"), public_data("llmbar/pairs.jsonl.gz").parent
-    for subset, longer in (("mt_bench", 136 / 195), ("faireval", 39 / 66), ("llmeval2", 121 / 197)):
+    for subset, (longer, labelled) in LONGER_LABELS.items():
         samples = list(task.load(setup("llmbar", folder, "judge", subset)))
-        assert task.baselines(samples)["picks_longer"]["labels"] == pytest.approx(longer)
+        assert task.baselines(samples)["picks_longer"]["labels"] == pytest.approx(longer / labelled)
 
 
 # --- JudgeBench ------------------------------------------------------------------------------------------------------
-
-GROUPS = {"knowledge": 154, "reasoning": 98, "math": 56, "code": 42}
-REWARD_MODELS = {
-    "Ray2333_GRM-Gemma-2B-rewardmodel-ft": (208, (97, 52, 36, 23)),
-    "Skywork_Skywork-Reward-Llama-3.1-8B": (218, (91, 63, 43, 21)),
-    "internlm_internlm2-20b-reward": (222, (96, 68, 37, 21)),
-}
 
 
 def _bench(public_data: Public, file: str, method: str, answer: Callable[[dict[str, Any]], Completions]) -> Rows:
@@ -213,10 +189,9 @@ def test_judge_bench_of_a_judge(public_data: Public) -> None:
         return replied(letters[row["decision_ab"]], letters[row["decision_ba"]])
 
     rows = _bench(public_data, "judge_arena_hard__o1-mini-2024-09-12", "judge", answer)
-    assert total(rows, "acc_official") == (230, 350)
-    assert [total(rows, f"acc_official_{g}") for g in GROUPS] == list(
-        zip((90, 61, 46, 33), GROUPS.values(), strict=True)
-    )
+    correct, groups = O1_MINI
+    assert total(rows, "acc_official") == (correct, 350)
+    assert [total(rows, f"acc_official_{g}") for g in GROUPS] == list(zip(groups, GROUPS.values(), strict=True))
     assert sum(s["acc_ab"].value == 1 for _, s in rows) / 350 == pytest.approx(0.708571, abs=5e-7)
     assert total(rows, "flips") == (110, 350)
     assert sum(s[f"acc_{order}"].value == 0.5 for _, s in rows for order in ("ab", "ba")) == 44
