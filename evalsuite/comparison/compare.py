@@ -10,7 +10,7 @@ Everything is read off stored runs and computes in seconds, but for what asks mo
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,8 @@ class Asked:
     """What to compare and what to add. `order`: the runs are a lineage in this order. `logs`: training logs' rows by
     run name. `training`: files whose prompts are searched for in the samples. `kl`: log-likelihood of every run's
     stored answers under its own model and its parent's. `reward_model`: a MODEL that gives rewards to stored answers.
-    `embedder`: a MODEL that finds rephrased training prompts.
+    `embedder`: a MODEL that finds rephrased training prompts. `skip`: pairs that may not be compared are named in
+    `Comparison.skipped` instead of raised, as a page of many runs wants it.
     """
 
     baseline: Run | None = None
@@ -54,6 +55,7 @@ class Asked:
     embedder: str | None = None
     store: Path | None = None
     seed: int = 0
+    skip: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,15 @@ class PairComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """Two runs that share no sample, and the reason in words."""
+
+    run: str
+    baseline: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """All pairs; and of all runs together: the plane of quality and diversity (in lineage order), reward curves of
     those with a training log, and effects of format where a checkpoint was run in several."""
@@ -86,17 +97,27 @@ class Comparison:
     plane: list[Point]
     curves: list[Curve]
     formats: list[Effect]
+    skipped: list[Skipped] = field(default_factory=list)
 
 
 def compare(runs: Sequence[Run], asked: Asked | None = None, progress: Progress | None = None) -> Comparison:
-    """Raises InputError where fewer than two runs are given, two share no sample, or nothing at all may be compared:
-    then with the reason for each task."""
+    """Raises InputError where fewer than two runs are given; and, but for `Asked.skip`, where two share no sample or
+    nothing at all may be compared: then with the reason for each task."""
     asked = asked or Asked()
     given = [*runs, *([asked.baseline] if asked.baseline else [])]
     unique = list({run.name: run for run in given}.values())
     pairs = chain(unique) if asked.order else choose_pairs(unique, asked.baseline)
-    made = [_pair(run, baseline, asked, progress) for run, baseline in pairs]
-    if not any(d.verdict != "not comparable" for pair in made for d in pair.differences):
+    made, skipped = [], []
+    for run, baseline in pairs:
+        try:
+            rows = shared_rows(run, baseline)
+        except InputError as error:
+            if not asked.skip:
+                raise
+            skipped.append(Skipped(run.name, baseline.name, str(error)))
+            continue
+        made.append(_pair(run, baseline, rows, asked, progress))
+    if not asked.skip and not any(d.verdict != "not comparable" for pair in made for d in pair.differences):
         reasons = {f"{task}: {'; '.join(why)}" for pair in made for task, why in pair.refused.items()}
         told = ". ".join(sorted(reasons)) or "no metric has a value for each sample on both sides"
         raise InputError(f"nothing may be compared between {_names(unique)}: {told}")
@@ -109,11 +130,11 @@ def compare(runs: Sequence[Run], asked: Asked | None = None, progress: Progress 
         plane(order, comparable),
         [curve for curve in curves if curve is not None],
         format_effects(unique),
+        skipped,
     )
 
 
-def _pair(run: Run, baseline: Run, asked: Asked, progress: Progress | None) -> PairComparison:
-    rows = shared_rows(run, baseline)
+def _pair(run: Run, baseline: Run, rows: "pd.DataFrame", asked: Asked, progress: Progress | None) -> PairComparison:
     found = paired(run, baseline, seed=asked.seed, rows=rows)
     refused = {d.task: list(d.notes) for d in found if d.verdict == "not comparable"}
     kept = rows[~rows["task"].isin(list(refused))]
@@ -122,7 +143,7 @@ def _pair(run: Run, baseline: Run, asked: Asked, progress: Progress | None) -> P
     across = diversity_across(kept)
     calibrated, trade_offs = calibration_differences(kept, headline, asked.seed)
     pay = _rewards(run, baseline, kept, asked, progress)
-    return PairComparison(
+    pair = PairComparison(
         run=run.name,
         baseline=baseline.name,
         method=(run.manifest.get("model", {}).get("lineage") or {}).get("method"),
@@ -136,8 +157,10 @@ def _pair(run: Run, baseline: Run, asked: Asked, progress: Progress | None) -> P
         mismatches=mismatches(kept, pay, found),
         overlap=_overlap(run, baseline, kept, asked),
         divergence=divergence(run, baseline, kept, asked.store or default_store(), progress) if asked.kl else [],
-        summary=summarise(run.name, baseline.name, found, [*texts, *([across] if across else [])]),
+        summary=[],
     )
+    curve = overoptimisation(run.name, asked.logs[run.name]) if run.name in asked.logs else None
+    return replace(pair, summary=[sentence.text for sentence in summarise(pair, curve)])
 
 
 def _overlap(run: Run, baseline: Run, rows: "pd.DataFrame", asked: Asked) -> list[Overlap]:

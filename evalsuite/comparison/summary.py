@@ -1,7 +1,8 @@
 """A comparison in plain words: what got better, what got worse, what reads otherwise, what cannot be told.
 
-    for sentence in summarise("rlhf", "sft", differences, texts):
-        print(sentence)
+    for sentence in summarise(pair, curve):
+        print(sentence.kind, sentence.text)
+    overall(pair)                                     # the count of it all, in one sentence
 
 Every sentence that claims a difference carries the figure, its 95% interval and n, and rests on an adjusted p. What was
 found too small to tell is said with the effect that this many samples could have shown, so that silence is no proof of
@@ -9,11 +10,18 @@ sameness.
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from evalsuite.comparison.differences import ALPHA, Difference
+from evalsuite.comparison.summary_effects import effects
+from evalsuite.comparison.summary_words import NAMED, Said, Sentence, change, number, sentence
 from evalsuite.comparison.texts import TextDifference
+from evalsuite.statistics import Interval
 
-NAMED = 8  # tasks in a sentence, before they are only counted
+if TYPE_CHECKING:
+    from evalsuite.comparison.compare import PairComparison
+    from evalsuite.comparison.training_curve import Curve
+
 VERBS = {
     "characters": ("writes longer answers", "writes shorter answers"),
     "sentences": ("writes more sentences an answer", "writes fewer sentences an answer"),
@@ -36,82 +44,104 @@ VERBS = {
 }  # fmt: skip
 
 
-def summarise(run: str, baseline: str, found: Sequence[Difference], texts: Sequence[TextDifference]) -> list[str]:
-    """Sentences, the most telling first: better, worse, how answers read, tied and too few, refused, and
-    what reads alike."""
+def summarise(pair: "PairComparison", curve: "Curve | None" = None) -> list[Sentence]:
+    """Sentences, the most telling first: better, worse, what moved beside the scores, how answers read, tied and too
+    few, refused, and what reads alike. `curve`: the run's own training."""
+    found = pair.differences
     first = [d for d in found if d.primary] or list(found)
-    made: list[str] = []
-    for verdict, word in (("better", "better"), ("worse", "worse"), ("changed", "different")):
+    made: list[Sentence] = []
+    verdicts: tuple[tuple[str, Said, str], ...] = (
+        ("better", "better", "better"),
+        ("worse", "worse", "worse"),
+        ("changed", "otherwise", "different"),
+    )
+    for verdict, kind, word in verdicts:
         moved = sorted((d for d in first if d.verdict == verdict), key=lambda d: d.p if d.p is not None else 1.0)
-        if moved:
-            made.append(f"{run} is {word} than {baseline} on {_listed(moved)}.")
-    reads, still = _read(run, baseline, texts)
-    made += reads
-    tied = [d for d in first if d.verdict == "tied"]
-    if tied:
-        made.append(f"No difference was found on {_tied(tied)}.")
-    few = [d for d in first if d.verdict == "unknown"]
+        made += sentence(kind, f"{pair.run} is {word} than {pair.baseline} on", [_moved(d) for d in moved])
+    made += _families(pair)
+    moved_beside, still_beside = effects(pair, curve)
+    reads, alike = _read(pair.run, pair.baseline, pair.texts)
+    made += [*moved_beside, *reads]
+    made += sentence("unclear", "No difference was found on", [_tied(d) for d in first if d.verdict == "tied"])
+    few = [d.task for d in first if d.verdict == "unknown"]
     if few:
-        made.append(f"Too few samples to tell on {_tasks(few)}.")
-    for d in first:
-        if d.verdict == "not comparable":
-            made.append(f"Not compared on {d.task}: {'; '.join(d.notes)}.")
-    return [*made, *still]
+        rest = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
+        made.append(Sentence("unclear", f"Too few samples to tell on {', '.join(few[:NAMED])}{rest}"))
+    refused = [d for d in first if d.verdict == "not comparable"]
+    made += [Sentence("refused", f"Not compared on {d.task}: {'; '.join(d.notes)}") for d in refused]
+    return [*made, *still_beside, *alike]
 
 
-def _read(run: str, baseline: str, texts: Sequence[TextDifference]) -> tuple[list[str], list[str]]:
+def overall(pair: "PairComparison") -> str:
+    """How many headline scores went which way, and how small a true change could have gone unseen."""
+    first = [d for d in pair.differences if d.primary] or pair.differences
+    counts = {v: sum(d.verdict == v for d in first) for v in dict.fromkeys(d.verdict for d in first)}
+    said = (
+        ("better", "got better"),
+        ("worse", "got worse"),
+        ("changed", "changed"),
+        ("tied", "cannot be told apart"),
+        ("unknown", "had too few samples"),
+        ("not comparable", "may not be compared"),
+    )
+    parts = [f"{counts[v]} {words}" for v, words in said if v in counts]
+    if not parts:
+        return "No headline score could be paired."
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    of = f"Of {len(first)} headline scores" if len(first) > 1 else "The one headline score:"
+    unseen = sorted(100 * d.mde for d in first if d.verdict == "tied" and d.unit == "share" and d.mde is not None)
+    least = ""
+    if unseen:
+        ends = [f"{unseen[0]:.1f}", f"{unseen[-1]:.1f}"]
+        span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+        least = f" A true change below {span} points could have gone unseen there."
+    return f"{of} {listed}.{least}"
+
+
+def _moved(d: Difference) -> str:
+    sides = ""
+    if d.baseline is not None and d.run is not None:
+        sides = f", {_before_after(d.baseline, d.run, d.unit)}"
+    return f"{d.task} {d.metric} ({change(d, d.unit)}{sides}, n={d.n})"
+
+
+def _tied(d: Difference) -> str:
+    least = "" if d.mde is None else f", {number(d.mde, d.unit, True)} would have been found"
+    return f"{d.task} ({change(d, d.unit)}, n={d.n}{least})"
+
+
+def _families(pair: "PairComparison") -> list[Sentence]:
+    """Families of several tasks: together they may tell what none tells alone."""
+    made: list[Sentence] = []
+    kinds: tuple[tuple[Said, str], ...] = (("better", "better"), ("worse", "worse"))
+    for kind, word in kinds:
+        moved = [f for f in pair.families if f.verdict == word and len(f.tasks) > 1]
+        items = [
+            f"{f.family.replace('_', ' ')} ({change(f, 'share')}, mean of {len(f.tasks)} tasks, n={f.n})" for f in moved
+        ]
+        made += sentence(kind, f"Tasks taken together, {pair.run} is {word} than {pair.baseline} in", items)
+    return made
+
+
+def _read(run: str, baseline: str, texts: Sequence[TextDifference]) -> tuple[list[Sentence], list[Sentence]]:
     """What the answers themselves look like, without any scorer: what moved, and what did not."""
     moved = [d for d in texts if d.measure in VERBS and d.q is not None and d.q <= ALPHA and d.value]
     still = [d for d in texts if d.measure in VERBS and d.q is not None and d.q > ALPHA]
     made = []
     for d in moved:
         verb = VERBS[d.measure][0 if (d.value or 0) > 0 else 1]
-        made.append(f"{run} {verb} than {baseline}: {_sides(d)}.")
-    named = "; ".join(f"{d.about} ({_change(d)}, n={d.n})" for d in still)
-    return made, [f"No difference was found in {named}."] if still else []
+        made.append(Sentence("otherwise", f"{run} {verb} than {baseline}: {_sides(d)}"))
+    alike = [f"{d.about} ({change(d, d.unit)}, n={d.n})" for d in still]
+    return made, [Sentence("unclear", "No difference was found in", tuple(alike))] if alike else []
 
 
 def _sides(d: TextDifference) -> str:
     times = ""
     if d.unit != "share" and d.baseline.value and d.run.value and d.baseline.value > 0:
         times = f"{d.run.value / d.baseline.value:.2g} times, "
-    before, after = (_number(i.value, d.unit) for i in (d.baseline, d.run))
-    return f"{before} → {after} ({times}{_change(d)}, n={d.n})"
+    return f"{_before_after(d.baseline, d.run, d.unit)} ({times}{change(d, d.unit)}, n={d.n})"
 
 
-def _change(d: TextDifference | Difference) -> str:
-    if d.value is None:
-        return "no figure"
-    interval = "" if d.low is None or d.high is None else f" [{_signed(d.low, d.unit)}, {_signed(d.high, d.unit)}]"
-    unit = "pt" if d.unit == "share" else d.unit
-    return f"{_signed(d.value, d.unit)}{interval} {unit}"
-
-
-def _listed(found: Sequence[Difference]) -> str:
-    named = "; ".join(f"{d.task} {d.metric} ({_change(d)}, n={d.n})" for d in found[:NAMED])
-    return named + (f"; and {len(found) - NAMED} more" if len(found) > NAMED else "")
-
-
-def _tied(found: Sequence[Difference]) -> str:
-    named = []
-    for d in found[:NAMED]:
-        least = "" if d.mde is None else f", {_number(d.mde, d.unit, True)} would have been found"
-        named.append(f"{d.task} ({_change(d)}, n={d.n}{least})")
-    return "; ".join(named) + (f"; and {len(found) - NAMED} more" if len(found) > NAMED else "")
-
-
-def _tasks(found: Sequence[Difference]) -> str:
-    return ", ".join(d.task for d in found[:NAMED]) + (f" and {len(found) - NAMED} more" if len(found) > NAMED else "")
-
-
-def _number(value: float | None, unit: str, points: bool = False) -> str:
-    if value is None:
-        return "–"
-    if unit == "share":
-        return f"{100 * value:.1f} pt" if points else f"{100 * value:.1f}%"
-    return f"{value:.4g} {unit}"
-
-
-def _signed(value: float, unit: str) -> str:
-    text = f"{100 * value:+.1f}" if unit == "share" else f"{value:+.3g}"
-    return text.replace("-", "−")
+def _before_after(before: Interval, after: Interval, unit: str) -> str:
+    """The unit once: '258.5 → 728.4 characters', '10.3% → 18.7%'."""
+    return f"{number(before.value, unit if unit == 'share' else '')} → {number(after.value, unit)}"
