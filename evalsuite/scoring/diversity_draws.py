@@ -1,10 +1,11 @@
 """What the diversity tasks share: draws of answers, what is asked about them, their figures per input and across.
 
-    requests(sample, setup, PLAN)                     # in a task's `prompt`
-    follow_up(sample, completions, setup, PLAN)       # embeddings and NLI, where the command gave models for them
-    score(sample, completions, setup, PLAN)           # figures of one prompt's draws
-    across(rows, setup)                               # in `metrics`: figures of the prompts' first draws
-    faults(setup, PLAN)                               # in `law`
+    PLAN = Plan(draws=4, length=40)
+    prompt = partial(requests, plan=PLAN)
+    follow_up = partial(follow_up, plan=PLAN)         # embeddings and NLI, where the command gave models for them
+    score = partial(score, plan=PLAN)                 # figures of one prompt's draws
+    metrics = across                                  # figures of the prompts' first draws
+    law, LAW = partial(faults, plan=PLAN), LAW
 
 Scores per input: `ead`, `distinct2`, `self_bleu`, `vendi`, `words`, and `distinct2_at_40` (where 40 words count): the
 distinct share that 40 bigrams of the whole draws show on average, whether they are short or long. With a model in

@@ -1,10 +1,11 @@
 """Instructions of the generated world, in distribution and out of it: where does a checkpoint's diversity narrow?"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 from evalsuite.data import Setup
 from evalsuite.microworld.items import load_items
-from evalsuite.records import Completions, Metric, Request, Sample, Score, user
+from evalsuite.records import Metric, Sample, Score, user
 from evalsuite.scoring import diversity_draws
 from evalsuite.scoring.splits import gap_metrics, side_of
 
@@ -43,16 +44,10 @@ def load(setup: Setup) -> Iterable[Sample]:
             yield Sample(row["id"], (user(row["prompt"]),), metadata={"side": side, "world": row["world"]})
 
 
-def prompt(sample: Sample, setup: Setup) -> list[Request]:
-    return diversity_draws.requests(sample, setup, PLAN)
-
-
-def follow_up(sample: Sample, completions: Completions, setup: Setup) -> list[Request]:
-    return diversity_draws.follow_up(sample, completions, setup, PLAN)
-
-
-def score(sample: Sample, completions: Completions, setup: Setup) -> dict[str, Score]:
-    return diversity_draws.score(sample, completions, setup, PLAN)
+prompt = partial(diversity_draws.requests, plan=PLAN)
+follow_up = partial(diversity_draws.follow_up, plan=PLAN)
+score = partial(diversity_draws.score, plan=PLAN)
+law, LAW = partial(diversity_draws.faults, plan=PLAN), diversity_draws.LAW
 
 
 def metrics(rows: Sequence[tuple[Sample, Mapping[str, Score]]], setup: Setup) -> list[Metric]:
@@ -61,10 +56,3 @@ def metrics(rows: Sequence[tuple[Sample, Mapping[str, Score]]], setup: Setup) ->
     for side in ("in", "out"):
         made += diversity_draws.across([row for row in rows if side_of(row[0]) == side], setup, f"_across_{side}")
     return made
-
-
-LAW = diversity_draws.LAW
-
-
-def law(setup: Setup) -> list[str]:
-    return diversity_draws.faults(setup, PLAN)

@@ -1,9 +1,10 @@
 """Open prompts, four draws each: how different are a model's answers to the same prompt?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from functools import partial
 
 from evalsuite.data import Setup
-from evalsuite.records import Completions, Metric, Request, Sample, Score, user
+from evalsuite.records import Sample, user
 from evalsuite.scoring import diversity_draws
 
 TASK = {
@@ -30,9 +31,7 @@ TASK = {
     "lower_is_better": ("self_bleu",),
     "judged": True,
 }
-DRAWS = 4
-LENGTH = 40  # words of each draw that are compared
-PLAN = diversity_draws.Plan(draws=DRAWS, length=LENGTH)
+PLAN = diversity_draws.Plan(draws=4, length=40)
 
 
 def load(setup: Setup) -> Iterable[Sample]:
@@ -45,24 +44,8 @@ def load(setup: Setup) -> Iterable[Sample]:
         yield Sample(row["id"], (user(row["prompt"]),), metadata={"kind": row["kind"]})
 
 
-def prompt(sample: Sample, setup: Setup) -> list[Request]:
-    return diversity_draws.requests(sample, setup, PLAN)
-
-
-def follow_up(sample: Sample, completions: Completions, setup: Setup) -> list[Request]:
-    return diversity_draws.follow_up(sample, completions, setup, PLAN)
-
-
-def score(sample: Sample, completions: Completions, setup: Setup) -> dict[str, Score]:
-    return diversity_draws.score(sample, completions, setup, PLAN)
-
-
-def metrics(rows: Sequence[tuple[Sample, Mapping[str, Score]]], setup: Setup) -> list[Metric]:
-    return diversity_draws.across(rows, setup)
-
-
-LAW = diversity_draws.LAW
-
-
-def law(setup: Setup) -> list[str]:
-    return diversity_draws.faults(setup, PLAN)
+prompt = partial(diversity_draws.requests, plan=PLAN)
+follow_up = partial(diversity_draws.follow_up, plan=PLAN)
+score = partial(diversity_draws.score, plan=PLAN)
+law, LAW = partial(diversity_draws.faults, plan=PLAN), diversity_draws.LAW
+metrics = diversity_draws.across

@@ -1,9 +1,10 @@
 """Any dataset of prompts, four draws each: how different are a model's answers per prompt and across prompts?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from functools import partial
 
 from evalsuite.data import Setup
-from evalsuite.records import Completions, Metric, Request, Sample, Score
+from evalsuite.records import Sample
 from evalsuite.scoring import diversity_draws
 from evalsuite.scoring.splits_rows import id_of, prompt_of
 
@@ -37,24 +38,8 @@ def load(setup: Setup) -> Iterable[Sample]:
         yield Sample(id_of(row, number), prompt_of(row, f"{path}: row {number}"))
 
 
-def prompt(sample: Sample, setup: Setup) -> list[Request]:
-    return diversity_draws.requests(sample, setup, PLAN)
-
-
-def follow_up(sample: Sample, completions: Completions, setup: Setup) -> list[Request]:
-    return diversity_draws.follow_up(sample, completions, setup, PLAN)
-
-
-def score(sample: Sample, completions: Completions, setup: Setup) -> dict[str, Score]:
-    return diversity_draws.score(sample, completions, setup, PLAN)
-
-
-def metrics(rows: Sequence[tuple[Sample, Mapping[str, Score]]], setup: Setup) -> list[Metric]:
-    return diversity_draws.across(rows, setup)
-
-
-LAW = diversity_draws.LAW
-
-
-def law(setup: Setup) -> list[str]:
-    return diversity_draws.faults(setup, PLAN)
+prompt = partial(diversity_draws.requests, plan=PLAN)
+follow_up = partial(diversity_draws.follow_up, plan=PLAN)
+score = partial(diversity_draws.score, plan=PLAN)
+law, LAW = partial(diversity_draws.faults, plan=PLAN), diversity_draws.LAW
+metrics = diversity_draws.across

@@ -1,10 +1,11 @@
 """Summaries of Reddit posts (TL;DR), four draws each: how different are they per post, and across posts?"""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
+from functools import partial
 
 from evalsuite.data import Setup
 from evalsuite.errors import InputError
-from evalsuite.records import Completions, Metric, Request, Sample, Score, user
+from evalsuite.records import Sample, user
 from evalsuite.scoring import diversity_draws
 
 TASK = {
@@ -42,24 +43,8 @@ def load(setup: Setup) -> Iterable[Sample]:
             yield Sample(f"post-{len(seen):03d}", (user(row["context"]),))
 
 
-def prompt(sample: Sample, setup: Setup) -> list[Request]:
-    return diversity_draws.requests(sample, setup, PLAN)
-
-
-def follow_up(sample: Sample, completions: Completions, setup: Setup) -> list[Request]:
-    return diversity_draws.follow_up(sample, completions, setup, PLAN)
-
-
-def score(sample: Sample, completions: Completions, setup: Setup) -> dict[str, Score]:
-    return diversity_draws.score(sample, completions, setup, PLAN)
-
-
-def metrics(rows: Sequence[tuple[Sample, Mapping[str, Score]]], setup: Setup) -> list[Metric]:
-    return diversity_draws.across(rows, setup)
-
-
-LAW = diversity_draws.LAW
-
-
-def law(setup: Setup) -> list[str]:
-    return diversity_draws.faults(setup, PLAN)
+prompt = partial(diversity_draws.requests, plan=PLAN)
+follow_up = partial(diversity_draws.follow_up, plan=PLAN)
+score = partial(diversity_draws.score, plan=PLAN)
+law, LAW = partial(diversity_draws.faults, plan=PLAN), diversity_draws.LAW
+metrics = diversity_draws.across
