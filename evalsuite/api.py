@@ -14,7 +14,7 @@ from evalsuite import judging, registry, store
 from evalsuite.errors import InputError
 from evalsuite.judging.judge import probed
 from evalsuite.models import ModelOptions, resolve
-from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan
+from evalsuite.planning import Options, Plan, Planner, bind_all, compile_plan, without_examples
 from evalsuite.records import Progress, Role
 from evalsuite.running import Engine, ReadyJudge, judge_run, rescore_run, run_plan
 from evalsuite.running.early import EarlyJudge
@@ -78,6 +78,7 @@ class Job:
     name: str | None
     helpers: Mapping[Role, Engine] = field(default_factory=dict)
     left_out: Sequence[str] = ()
+    bare: Sequence[str] = ()  # ids of tasks that have no demonstrations, where some are wanted
 
 
 def prepare(
@@ -109,17 +110,17 @@ def prepare(
     helpers = _helpers(options, model_options, folder, meter)
     planners = _planners(helpers, options)
     families = {ref.id for ref in registry.find_tasks([n for n in tasks if n in registry.FAMILIES or n in spare])}
-    named = {ref.id for ref in registry.find_tasks([n for n in tasks if n not in registry.FAMILIES and n not in spare])}
+    named = registry.find_tasks([n for n in tasks if n not in registry.FAMILIES and n not in spare])
     jobs = []
     for address in addresses:
         model = resolve(address, model_options, meter(f"model {address}") if meter else None, backend)
         engine = Engine(model, folder, options.max_errors)
         engine.check_ready()
-        bound, left_out = bind_all(refs, model.kinds, options, families - named)
+        bound, left_out = bind_all(refs, model.kinds, options, families - {ref.id for ref in named})
+        bare = without_examples(bound, named, options.fewshot)
         plan = compile_plan(model, engine.renderer, bound, options, helpers=planners)
-        jobs.append(
-            Job(engine, plan, f"{name}/{model.name}" if name and len(addresses) > 1 else name, helpers, left_out)
-        )
+        own = f"{name}/{model.name}" if name and len(addresses) > 1 else name
+        jobs.append(Job(engine, plan, own, helpers, left_out, bare))
     doubled = [job.name for job in jobs if job.name and sum(job.name == other.name for other in jobs) > 1]
     if doubled:
         raise InputError(f"two models would both be the run '{doubled[0]}': run them apart, each with its own --name")

@@ -55,8 +55,10 @@ SPEC_TYPES: dict[str, Any] = {
     "schema_only": (bool, list, tuple),
     "hub": (str, dict),
     "executes": bool,
+    "fewshot": (bool, list, tuple),
 }
 _plugins: list[Path] = []
+_broken: dict[str, str] = {}  # what `entries` could not read, by the folder's name
 
 
 def content_root() -> Path:
@@ -113,6 +115,14 @@ class Entry:
     def methods(self) -> tuple[str, ...]:
         return tuple(self.spec.get("methods", ()))
 
+    def demonstrates(self, method: str, variant: str) -> bool:
+        """Whether the task has demonstrations, so that `--fewshot N` says how many, as it is asked here; an empty
+        `method` is any."""
+        where = self.spec.get("fewshot", False)
+        if isinstance(where, bool):
+            return where
+        return variant in where or any(m in where for m in ((method,) if method else self.methods))
+
     def schema_only(self, subset: str) -> bool:
         """Whether the figures of this task were never checked on its public data: only the form of the data was."""
         named = self.spec.get("schema_only", False)
@@ -168,13 +178,25 @@ class TaskRef:
 
 @cache
 def entries() -> dict[str, Entry]:
-    """All tasks by name. Reads each `task.py` as text; imports none."""
+    """All tasks by name, without those that are `broken`. Reads each `task.py` as text; imports none."""
     found: dict[str, Entry] = {}
+    _broken.clear()
     for root in _roots("tasks"):
         for path in sorted([*root.glob("task.py"), *root.glob("*/task.py"), *root.glob("*/*/task.py")]):
-            entry = _read_entry(path, root)
-            found[entry.name] = entry
+            name = path.parent.name
+            found.pop(name, None)  # a later task hides one of the same name, also where it is broken
+            _broken.pop(name, None)
+            try:
+                found[name] = _read_entry(path, root)
+            except InputError as error:
+                _broken[name] = str(error)
     return dict(sorted(found.items(), key=lambda item: (_family_rank(item[1].family), item[0])))
+
+
+def broken() -> dict[str, str]:
+    """Tasks whose `task.py` cannot be read, by name: one line each, with the file and what is wrong."""
+    entries()
+    return dict(_broken)
 
 
 def _family_rank(family: str) -> int:
@@ -299,15 +321,20 @@ def _expand(name: str) -> list[TaskRef]:
     stem, _, method = stem.partition("@")
     base, _, subset = stem.partition("/")
     entry = known.get(base)
+    if base in _broken:
+        raise InputError(_broken[base])
     if entry is None:
         raise unknown("task", name, [*known, *(i for e in known.values() for i in e.ids()), *FAMILIES])
     if subset and subset not in entry.subsets:
         raise unknown("task", name, [f"{entry.name}/{s}" for s in entry.subsets] or [entry.name])
     if method and method not in entry.methods:
         raise unknown("task", name, [f"{stem}@{m}" for m in entry.methods] or [stem])
-    if variant and variant not in entry.spec.get("variants", ()) and not re.fullmatch(r"\d+shot", variant):
+    shots = re.fullmatch(r"(\d+)shot", variant)
+    if variant and variant not in entry.spec.get("variants", ()) and not shots:
         options = [f"{name.partition(':')[0]}:{v}" for v in entry.spec.get("variants", ())]
         raise unknown("task", name, options or [name.partition(":")[0]])
+    if shots and int(shots[1]) and not entry.demonstrates(method, variant):
+        raise InputError(f"task {name}: has no demonstrations; leave ':{variant}' out")
     only = entry.methods[0] if len(entry.methods) == 1 else ""
     return [TaskRef(entry, s, method or only, variant) for s in ([subset] if subset else entry.subsets or [""])]
 

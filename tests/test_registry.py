@@ -9,7 +9,7 @@ from evalsuite.errors import InputError, TaskError
 
 SOURCE = '''"""Capitals of countries."""
 TASK = {"version": 1, "family": "factuality", "primary": "acc", "subsets": {"eu": "Europe", "asia": "Asia"},
-        "methods": ("logprob", "letter"), "variants": ("official",)}
+        "methods": ("logprob", "letter"), "variants": ("official",), "fewshot": ("logprob",)}
 raise RuntimeError("imported")
 '''
 
@@ -32,6 +32,9 @@ def test_method_is_chosen_by_what_the_model_answers(plugin) -> None:
     assert ref.choose(frozenset({"generate"})).id == "capitals/eu@letter"
     assert ids("capitals/eu@letter:official") == ["capitals/eu@letter:official"]
     assert ids("capitals/eu:5shot") == ["capitals/eu:5shot"]
+    assert ids("capitals/eu@letter:0shot") == ["capitals/eu@letter:0shot"]
+    with pytest.raises(InputError, match="capitals/eu@letter:5shot: has no demonstrations; leave ':5shot' out"):
+        registry.find_tasks(["capitals/eu@letter:5shot"])
 
 
 @pytest.mark.parametrize(
@@ -71,10 +74,28 @@ def test_listing_does_not_import(plugin) -> None:
     ],
 )
 def test_bad_task_files_get_one_clear_line(plugin, source: str, message: str) -> None:
+    """Only the broken task is lost, and whoever names it learns why."""
+    plugin("capitals", SOURCE)
     plugin("bad", source)
+    assert "capitals" in registry.entries()
+    assert list(registry.broken()) == ["bad"]
     with pytest.raises(InputError, match=message) as caught:
-        registry.entries()
+        registry.find_tasks(["bad"])
     assert "\n" not in str(caught.value)
+    assert str(caught.value) == registry.broken()["bad"]
+    assert ids("capitals/eu") == ["capitals/eu"]
+
+
+def test_a_broken_task_hides_ours_of_the_same_name(plugin) -> None:
+    """Its owner meant to replace it, and must not get figures of another task."""
+    plugin("ifeval", "TASK = {")
+    assert "ifeval" not in registry.entries()
+    with pytest.raises(InputError, match=r"my_tasks.ifeval.task\.py:1"):
+        registry.find_tasks(["ifeval"])
+
+
+def test_none_of_our_tasks_is_broken() -> None:
+    assert registry.broken() == {}
 
 
 def test_every_task_of_ours_has_a_card_and_a_summary() -> None:
@@ -144,7 +165,7 @@ def test_a_literal_of_another_shape_is_found_before_any_work(plugin, literal: st
     """Each of these was a traceback, most of them after everything had been generated."""
     plugin("odd", f'"""T."""\nTASK = {literal}\n')
     with pytest.raises(InputError, match=message):
-        registry.entries()
+        registry.find_tasks(["odd"])
 
 
 def test_a_literal_may_be_annotated_and_a_task_that_exits_is_an_error(plugin) -> None:

@@ -35,6 +35,8 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def list_verb(args: argparse.Namespace) -> int:
+    from evalsuite import registry
+
     folder = common.store_of(args)
     rows = {
         "tasks": _tasks,
@@ -45,8 +47,11 @@ def list_verb(args: argparse.Namespace) -> int:
         "suites": _suites,
         "runs": lambda: _runs(folder),
     }[args.what]()
+    broken = list(registry.broken().values()) if args.what == "tasks" else []
+    for fault in broken:
+        common.say(f"cannot be read: {fault}")
     if args.json:
-        common.print_json({args.what: rows})
+        common.print_json({args.what: rows, **({"broken": broken} if broken else {})})
         return 0
     if not rows:
         common.say(f"no {args.what} yet")

@@ -4,9 +4,10 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from evalsuite.cli import common
+from evalsuite.cli.config import with_config
 from evalsuite.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def run_verb(args: argparse.Namespace) -> int:
     from evalsuite import api
     from evalsuite.running.early import may_overlap
 
-    args = _with_config(args)
+    args = with_config(args)
     if args.dry_run:
         return plan_verb(args)
     folder = common.store_of(args)
@@ -109,7 +110,7 @@ def _prepare_judge(args: argparse.Namespace, folder: Path, jobs: "Sequence[Job]"
 def plan_verb(args: argparse.Namespace) -> int:
     from evalsuite.planning.summary import summarise
 
-    args = _with_config(args)
+    args = with_config(args)
     folder = common.store_of(args)
     jobs = _jobs(args, folder)
     plans = [summarise(job.plan, job.engine.known_speeds()) for job in jobs]
@@ -124,7 +125,7 @@ def plan_verb(args: argparse.Namespace) -> int:
 
 
 def score_verb(args: argparse.Namespace) -> int:
-    args = _with_config(args)
+    args = with_config(args)
     args.models = [f"responses:{args.responses}"]
     args.suite, args.dry_run, args.judge, args.against = None, False, None, None
     return run_verb(args)
@@ -137,6 +138,8 @@ def _jobs(args: argparse.Namespace, folder: Path) -> "list[Job]":
     from evalsuite import api, registry
 
     names, suite = _tasks(args)
+    for fault in registry.broken().values():
+        common.say(f"left out: {fault}")
     options = common.sampling_options(args)
     if suite is not None:
         options = replace(options, limits=suite.limits, limit=options.limit or suite.limit)
@@ -148,6 +151,8 @@ def _jobs(args: argparse.Namespace, folder: Path) -> "list[Job]":
     jobs = api.prepare(args.models, names, chosen, options, folder, args.name, common.meter, args.backend, spare)
     for reason in jobs[0].left_out:
         common.say(f"left out: {reason}")
+    if jobs[0].bare:
+        common.say(f"--fewshot {args.fewshot}: no demonstrations in {', '.join(jobs[0].bare)}; asked without")
     return jobs
 
 
@@ -162,65 +167,6 @@ def _tasks(args: argparse.Namespace) -> "tuple[list[str], Suite | None]":
             raise unknown("suite", args.suite, known)
         return [*names, *known[args.suite].tasks], known[args.suite]
     return names, None
-
-
-def _with_config(args: argparse.Namespace) -> argparse.Namespace:
-    """Options from a TOML file, read as the command line would be; what is typed wins, whatever its value."""
-    if not args.config:
-        return args
-    import tomllib
-
-    path = Path(args.config)
-    try:
-        given = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"--config {path}: {error}") from error
-    models = given.pop("models", given.pop("model", []))
-    words = [str(m) for m in (models if isinstance(models, list) else [models])]
-    for key, value in given.items():
-        words += _words("--" + key.replace("_", "-"), value)
-    verb = args.verb
-    typed = vars(_parse(args.words[1:], verb, f"{path} and the command line", bare=True))
-    merged = {**vars(_parse(words, verb, f"--config {path}")), **typed, "verb": verb, "func": args.func}
-    for name in ("models", "tasks", "responses"):  # the file's stay where none is typed
-        if name in typed and not typed[name]:
-            merged[name] = vars(_parse(words, verb, f"--config {path}")).get(name)
-    return argparse.Namespace(**{**vars(args), **merged, "config": None})
-
-
-def _parse(words: Sequence[str], verb: str, where: str, bare: bool = False) -> argparse.Namespace:
-    """Words as the verb's own parser reads them; `bare` leaves out what was not given. Raises InputError."""
-    from evalsuite.cli import parser
-
-    top = parser()
-    verbs: Any = next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
-    chosen: argparse.ArgumentParser = verbs.choices[verb]
-    for action in chosen._actions:
-        action.required = False
-        if not action.option_strings:
-            action.nargs = "*" if action.dest == "models" else "?"
-        if bare:
-            action.default = argparse.SUPPRESS
-
-    def fail(message: str) -> NoReturn:
-        raise InputError(f"{where}: {message}")
-
-    chosen.error = fail  # type: ignore[method-assign]
-    found, left = chosen.parse_known_args(list(words))
-    if left:
-        fail(f"unknown option {' '.join(left)}")
-    return found
-
-
-def _words(option: str, value: object) -> list[str]:
-    # Joined by "=", so that a value may begin with a dash.
-    if isinstance(value, bool):
-        return [option] if value else []
-    if isinstance(value, dict):
-        return [f"{option}={k}={v}" for k, v in value.items()]
-    if isinstance(value, list):
-        return [f"{option}={v}" for v in ([",".join(map(str, value))] if option == "--tasks" else value)]
-    return [f"{option}={value}"]
 
 
 def run_json(run: Any) -> dict[str, Any]:

@@ -255,6 +255,17 @@ def _check_roles(ref: TaskRef, options: Options) -> None:
         raise Unavailable(f"task {ref.id} executes code that the model wrote (in a sandbox): allow it with --run-code")
 
 
+def without_examples(tasks: Sequence[Task], named: Collection[TaskRef], fewshot: int | None) -> list[str]:
+    """The ids of tasks that `--fewshot N` says nothing to, because they have no demonstrations. Raises InputError where
+    one of them is among the tasks that the command `named`, alone and not as part of a family or a suite."""
+    asked = {(ref.entry.name, ref.subset) for ref in named}
+    bare = [t for t in tasks if fewshot and not t.ref.entry.demonstrates(t.ref.method, t.ref.variant)]
+    for task in bare:
+        if (task.ref.entry.name, task.ref.subset) in asked:
+            raise InputError(f"task {task.id} has no demonstrations: leave --fewshot {fewshot} out")
+    return [task.id for task in bare]
+
+
 def _select(setup: Setup, loaded: Iterable[Any], options: Options, limit: int | None) -> SampleList:
     """The samples that are wanted, each checked; they move to a temporary file where they are many."""
     wanted, passed = frozenset(options.samples), []

@@ -243,7 +243,7 @@ def test_open_prompts_across_inputs() -> None:
             )
         assert all(scores["self_bleu"].value == pytest.approx(1) for _, scores in table)
         assert all(scores["words"].value == len(text.split()) for _, scores in table[-1:])
-        assert table[0][1]["ead"].details["words_compared"] <= 4 * task.LENGTH
+        assert table[0][1]["ead"].details["words_compared"] <= 4 * task.PLAN.length
         metric = next(m for m in task.metrics(table, where) if m.name == "ead_across")
         assert metric.low <= metric.value <= metric.high
         assert metric.n == len(samples)

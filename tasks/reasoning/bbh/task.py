@@ -38,6 +38,7 @@ TASK = {
     "primary": "acc",
     "methods": ("direct", "cot"),
     "variants": ("official",),
+    "fewshot": ("official",),
     "public": "bbh",
     "data": ["bbh/<task>.json of BIG-Bench Hard (github.com/suzgunmirac/BIG-Bench-Hard; MIT)"],
 }

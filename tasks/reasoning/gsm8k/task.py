@@ -18,6 +18,7 @@ TASK = {
     "version": 1,
     "primary": "acc",
     "variants": ("official", "8shot"),
+    "fewshot": True,
     "public": "gsm8k",
     "data": ["test.jsonl of GSM8K (github.com/openai/grade-school-math): 1,319 problems (MIT)"],
 }

@@ -37,6 +37,7 @@ TASK = {
     "primary": "acc",
     "methods": ("logprob", "letter"),
     "variants": ("official", "0shot"),
+    "fewshot": True,
     "public": "mmlu",
     "data": ["the csv files of MMLU (github.com/hendrycks/test; MIT): <subject>_test.csv and <subject>_dev.csv"],
 }
