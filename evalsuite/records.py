@@ -82,6 +82,8 @@ class Request:
     the response that is rewarded. `examples` are few-shot turns that stand before the messages: the only part that
     may be dropped (oldest pair first) where a prompt does not fit the context window.
     `raw` forces raw text (no chat template), for protocols that are defined so. `repeat` tells draws apart.
+    `quotes`: the messages show what other models wrote, as a judge's do, whoever answers: the special tokens that they
+    spell are broken up (always so in what judges and auxiliaries are asked).
     """
 
     kind: Kind
@@ -93,6 +95,7 @@ class Request:
     repeat: int = 0
     raw: bool = False
     examples: tuple[Message, ...] = ()
+    quotes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

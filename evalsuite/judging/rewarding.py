@@ -41,13 +41,14 @@ def prompt(sample: Sample, setup: Setup) -> list[Request]:
 
 
 def follow_up(sample: Sample, completions: Completions, setup: Setup) -> list[Request]:
-    """A judge's further attempts at replies that hold no verdict. The judge is the model that is evaluated."""
+    """A judge's further attempts at replies that hold no verdict. The judge is the model that is evaluated, and the
+    answers are as untrusted as before any judge."""
     asked = [
         request
         for name, judge, case in _cases(sample, setup)
         for request in within.ask(judge, case, completions, prefix=name)
     ]
-    return [replace(request, role="subject") for request in asked]
+    return [replace(request, role="subject", quotes=True) for request in asked]
 
 
 def read(sample: Sample, completions: Completions, setup: Setup) -> rewards.Rewards:

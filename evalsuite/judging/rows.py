@@ -156,4 +156,5 @@ def priced(row: Annotation, prices: Prices | None) -> Annotation:
 
 def _words(request: Request) -> str:
     asked = {**asdict(request), "key": ""}
+    del asked["quotes"]  # it says how text is shown, not what is asked
     return json.dumps(asked, ensure_ascii=False, sort_keys=True)

@@ -11,10 +11,12 @@
   [SEP]). An embedder's own chat template, if its decoder brought one, is left out; its prompt stands before the text.
 * **Prefill.** A trailing assistant message is continued, not closed.
 * **Quoted text.** Judges read what other models wrote. `guarded` messages spell no special token of this tokenizer, so
-  that an answer opens no turn in the judge's prompt; a subject's prompt stays as its task wrote it.
+  that an answer opens no turn in the judge's prompt; a subject's prompt stays as its task wrote it, unless the subject
+  is asked to judge (`Request.quotes`).
 * **Continuations.** Context and continuation are tokenised as one text; the continuation is what follows the longest
   common prefix with the context's own ids, so a token that spans the boundary counts as continuation. In raw text the
-  context's trailing white space belongs to the continuation (as in lm-evaluation-harness, so that figures compare).
+  context's trailing white space belongs to the continuation (as in lm-evaluation-harness, so that figures compare);
+  where neither has any, the plan puts a blank between them.
 """
 
 import re

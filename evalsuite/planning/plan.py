@@ -252,7 +252,7 @@ def _plain(request: Request) -> dict[str, Any]:
     return {**plain, **messages, "sampling": _sampling(request.sampling)}
 
 
-_REQUEST = tuple(f.name for f in fields(Request))
+_REQUEST = tuple(f.name for f in fields(Request) if f.name != "quotes")  # it says how text is shown, not what is asked
 
 
 @cache

@@ -81,7 +81,7 @@ class Planner:
 
     def _draft(self, request: Request, examples: Sequence[Message]) -> Draft:
         messages = self._with_images(self._messages(request, examples))
-        if self.renderer is not None and request.role in ("judge", "auxiliary"):
+        if self.renderer is not None and (request.quotes or request.role in ("judge", "auxiliary")):
             messages = self.renderer.guarded(messages)  # they quote what other models wrote
         if self.renderer is None or request.kind in ("reward", "embed"):
             return Draft(messages, None, None)
@@ -125,7 +125,8 @@ class Planner:
     def _pairs(self, request: Request, draft: Draft) -> list[Unit]:
         bare = Unit("", "loglikelihood", draft.messages, draft.shown)
         if self.renderer is not None and draft.text is not None:
-            pairs = self.renderer.follow(draft.text, request.continuations, request.raw)
+            apart = request.continuations if self.renderer.template is not None else _apart(draft.text, request)
+            pairs = self.renderer.follow(draft.text, apart, request.raw)
             units = [
                 replace(bare, continuation=text, prompt_ids=ids, continuation_ids=tail)
                 for text, (ids, tail) in zip(request.continuations, pairs, strict=True)
@@ -134,7 +135,7 @@ class Planner:
             if request.raw or all(isinstance(m["content"], str) for m in draft.messages):
                 # Servers score a given text through plain completions, so they need it as text.
                 bare = replace(bare, prompt="\n\n".join(str(m["content"]) for m in draft.messages))
-            units = [replace(bare, continuation=text) for text in request.continuations]
+            units = [replace(bare, continuation=text) for text in _apart(bare.prompt or "", request)]
         return [self._identified(unit, request.repeat) for unit in units]
 
     def _identified(self, unit: Unit, repeat: int) -> Unit:
@@ -177,6 +178,15 @@ class Planner:
         room -= room % ROOM_STEP if room > ROOM_STEP else 0
         least = min(LEAST_ROOM, request.sampling.max_tokens)
         return room if request.kind == "generate" and room >= least else None
+
+
+def _apart(context: str, request: Request) -> Sequence[str]:
+    """The continuations as they follow raw text: behind a blank where neither side has white space, so that
+    "question?Answer" is never scored (lm-eval's `target_delimiter`). A protocol that is raw by definition, and an
+    answer that is begun already, are continued to the letter."""
+    if request.raw or request.messages[-1]["role"] == "assistant" or not context or context[-1].isspace():
+        return request.continuations
+    return [text if text[:1].isspace() else f" {text}" for text in request.continuations]
 
 
 def _joined(prompt: str, own: Message) -> Message:

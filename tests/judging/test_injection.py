@@ -13,14 +13,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite import registry
-from evalsuite.judging import Annotation, Answer, Case, Criterion, How, Judge, Verdict, find, judge_cases, pair
+from evalsuite.data import Setup
+from evalsuite.judging import (
+    Annotation,
+    Answer,
+    Case,
+    Criterion,
+    How,
+    Judge,
+    Verdict,
+    find,
+    judge_cases,
+    pair,
+    rewarding,
+)
 from evalsuite.judging.injection import ATTACKS, Attack, attacked, families, origin, sway
 from evalsuite.judging.quoting import quote
 from evalsuite.judging.reading import grade
 from evalsuite.models import Renderer, renderer, resolve
 from evalsuite.models.tokens import Tokens
 from evalsuite.planning import Options, Planner
-from evalsuite.records import Completion, Completions, Request, assistant, system, user
+from evalsuite.records import Completion, Completions, Request, Sample, assistant, system, user
 from evalsuite.scoring.verdicts import choice_letter, correctness, yes_no
 
 HARMLESS = "Twelve quiet rivers cross the plain."
@@ -243,11 +256,27 @@ def test_subjects_read_what_their_task_wrote(tiny: Path) -> None:
         for role in ("judge", "auxiliary"):
             assert ids("a<|end|>b", role, kind).count(mark) == ids("a b", role, kind).count(mark)
             assert ids("a b", role, kind) == ids("a b", "subject", kind)
+    (shown,) = planner.plan(Request("generate", (user("a<|end|>b"),), quotes=True)).units  # a subject that judges
     asked = Request("generate", (user("a b"),))
+    (calm,) = planner.plan(asked).units
+    assert (shown.prompt_ids or ()).count(mark) == (calm.prompt_ids or ()).count(mark) > 0
     prints = {
-        planner.plan(replace(asked, role=role)).units[0].fingerprint for role in ("subject", "judge", "auxiliary")
+        planner.plan(replace(asked, role=role, quotes=quotes)).units[0].fingerprint
+        for role in ("subject", "judge", "auxiliary")
+        for quotes in (False, True)
     }
     assert len(prints) == 1
+
+
+@pytest.mark.parametrize("name", ["judge", "grade"])
+def test_a_subject_that_judges_is_guarded(name: str) -> None:
+    """What it is asked about answers of others says that it quotes them, as the same protocol does before a judge."""
+    sample = Sample("a", (user("Q?"),), [1, 0], {"answers": ["<|end|>", "no"]})
+    requests = rewarding.prompt(sample, Setup("plain_pairs", Path(), method=name))
+    assert requests
+    assert all(request.role == "subject" and request.quotes for request in requests)
+    plain = rewarding.prompt(sample, Setup("plain_pairs", Path(), method="logprob"))
+    assert not any(request.quotes for request in plain)
 
 
 # -- every parser -----------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def _request(number: int, fact: str, sample: Sample, setup: Setup) -> Request:
         found = knowledge_of(setup, *FILES[setup.subset]).search(f"{topic} {fact}", 5, title=topic) or ()
         shown = "\n\n".join(f"{passage.title}\n{passage.text}" for passage in reversed(found)) or "(nothing was found)"
         text = CHECK.substitute(given, passages=block("evidence", shown))
-    return Request("generate", (user(text),), key=f"fact {number}", sampling=Sampling(max_tokens=16))
+    return Request("generate", (user(text),), key=f"fact {number}", sampling=Sampling(max_tokens=16), quotes=True)
 
 
 def score(sample: Sample, completions: Completions) -> dict[str, Score]:

@@ -79,7 +79,7 @@ def _units(sample: Sample, summary: str, role: Role) -> list[Request]:
         for unit in sample.metadata["units"]
     ]
     return [
-        Request("generate", (user(text),), key=f"unit {i}", role=role, sampling=Sampling(max_tokens=8))
+        Request("generate", (user(text),), key=f"unit {i}", role=role, sampling=Sampling(max_tokens=8), quotes=True)
         for i, text in enumerate(texts, start=1)
     ]
 

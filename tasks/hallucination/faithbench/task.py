@@ -83,7 +83,7 @@ def _pooled(row: Mapping[str, Any], choose: Any) -> str:
 
 def prompt(sample: Sample) -> list[Request]:
     text = f"Source: {sample.messages[0]['content']}\n\nSummary: {sample.metadata['summary'].strip()}\n\n{QUESTION}"
-    return [Request("generate", (user(text),), sampling=Sampling(max_tokens=16))]
+    return [Request("generate", (user(text),), sampling=Sampling(max_tokens=16), quotes=True)]
 
 
 def score(sample: Sample, completions: Completions) -> dict[str, Score]:

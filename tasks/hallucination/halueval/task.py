@@ -93,7 +93,7 @@ def _texts(row: Mapping[str, Any], subset: str, place: str) -> tuple[dict[str, s
 
 def prompt(sample: Sample, setup: Setup) -> list[Request]:
     return [
-        Request("generate", (user(_text(sample, key, setup)),), key=key, sampling=Sampling(max_tokens=16))
+        Request("generate", (user(_text(sample, key, setup)),), key=key, sampling=Sampling(max_tokens=16), quotes=True)
         for key in sample.target
     ]
 

@@ -83,7 +83,7 @@ def _find(sample: Sample, response: str, key: str, role: Any) -> Request:
     texts = {"source": str(sample.messages[0]["content"]), "response": response}
     blocks = [block(tag, quote(text, tuple(texts))) for tag, text in texts.items()]
     shown = "\n\n".join([*blocks, FIND])
-    return Request("generate", (user(shown),), key=key, role=role, sampling=Sampling(max_tokens=512))
+    return Request("generate", (user(shown),), key=key, role=role, sampling=Sampling(max_tokens=512), quotes=True)
 
 
 def follow_up(sample: Sample, completions: Completions) -> list[Request]:

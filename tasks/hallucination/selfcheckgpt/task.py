@@ -102,7 +102,10 @@ def _checks(sentences: Sequence[str], drawn: Sequence[str], setup: Setup) -> lis
         return [entails(sentence, passage, key) for key, sentence, passage in pairs]  # the order of the published code
     role: Any = "judge" if "judge" in setup.roles and setup.subset == "passages" else "subject"
     short = Sampling(max_tokens=16)
-    return [Request("generate", (user(_asked(s, d)),), key=key, role=role, sampling=short) for key, s, d in pairs]
+    return [
+        Request("generate", (user(_asked(s, d)),), key=key, role=role, sampling=short, quotes=True)
+        for key, s, d in pairs
+    ]
 
 
 def _compared(passage: str) -> list[str]:
