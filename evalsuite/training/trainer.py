@@ -63,6 +63,8 @@ def train(job: Job, resume: bool = False) -> int:
     s = job.settings
     accelerator = launched()
     torch.manual_seed(s.seed)
+    if accelerator.num_processes == 1:
+        spare_tied(job.model)
     if job.rounds is not None:
         job.rounds.begin(job, accelerator)
     optimizer = torch.optim.AdamW(
@@ -97,6 +99,21 @@ def train(job: Job, resume: bool = False) -> int:
     card = {**job.card, "training": {**job.card.get("training", {}), **how}}
     saving.finish(accelerator, model, job.tokenizer, job.out, card)
     return done
+
+
+def spare_tied(model: Any) -> bool:
+    """Whether the input embedding is tied to the output's, and from now on gives sparse gradients: they are added into
+    the output's dense gradient where it stands, instead of two more tensors of its size at the highest point of the
+    backward pass (autograd adds dense to dense out of place)."""
+    from evalsuite.training.objectives.scores import unwrapped
+
+    inner = unwrapped(model)
+    head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
+    into = inner.get_input_embeddings() if head is not None else None
+    tied = into is not None and hasattr(into, "sparse") and into.weight is head.weight and into.weight.requires_grad
+    if tied:
+        into.sparse = True
+    return tied
 
 
 def launched() -> Any:
