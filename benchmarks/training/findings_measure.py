@@ -200,7 +200,7 @@ def truth_pairs(sft: Path, world: World, k: int, per_question: int = 2) -> list[
     said = draws(model, tok, [q for _, _, q in asked], k, seed=5)
     rows = []
     for (entity, relation, text), answers in zip(asked, said, strict=True):
-        judged = [(truth(entity, relation, a, world), a) for a in dict.fromkeys(answers)]
+        judged = [(truth(entity, relation, a, world), a) for a in dict.fromkeys(filter(None, answers))]
         found = [(a, b) for x, a in judged for y, b in judged if x > y]
         for good, bad in rng.sample(found, min(per_question, len(found))):
             rows.append({"prompt": [user(text)], "chosen": [assistant(good)], "rejected": [assistant(bad)]})

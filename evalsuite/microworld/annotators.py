@@ -87,11 +87,11 @@ def sample_asks(world: World, n: int, seed: int = 0, *, salt: str = "pairs") -> 
 
 
 def sample_pairs(model: Any, tokenizer: Any, world: World, n: int, seed: int = 0) -> list[Pair]:
-    """`n` pairs of different answers, drawn at temperature 1."""
+    """`n` pairs of different answers that are not empty, drawn at temperature 1."""
     asks = sample_asks(world, n + n // 20 + 5, seed)
     prompts = [chat_ids(tokenizer, [user(ask.prompt)]) for ask in asks]
     texts = generate(model, tokenizer, prompts + prompts, Draw(temperature=1.0, seed=seed))
-    pairs = [Pair(ask, a, b) for ask, a, b in zip(asks, texts, texts[len(asks) :], strict=False) if a != b]
+    pairs = [Pair(ask, a, b) for ask, a, b in zip(asks, texts, texts[len(asks) :], strict=False) if a and b and a != b]
     return pairs[:n]
 
 

@@ -48,11 +48,12 @@ def sample_lists(
 
 def rank(lists: Sequence[Answers], people: Sequence[Person], world: World, *, flip: float = 0.0, seed: int = 0) -> Rows:
     """One random person's order of each list, best first, with grades from 1 to 0. With rate `flip` it is told the
-    wrong way round (for two answers: a flipped label). Lists whose answers are all alike are left out."""
+    wrong way round (for two answers: a flipped label). Empty answers are left out, and lists whose answers are all
+    alike."""
     rng = random.Random(f"ranks:{seed}")
     rows = []
     for made in lists:
-        person, texts = rng.choice(people), list(dict.fromkeys(made.texts))
+        person, texts = rng.choice(people), list(dict.fromkeys(filter(None, made.texts)))
         read = [features(t, made.ask.entity, made.ask.constraints, world) for t in texts]
         # The order of utilities with Gumbel noise is Plackett–Luce's.
         drawn = [gold_reward(f, person.weights) / TEMPERATURE - math.log(rng.expovariate(1.0)) for f in read]

@@ -55,6 +55,14 @@ def test_lists_of_equal_answers_are_left_out() -> None:
     assert rank([Answers(ask, ("same", "same"))], crowd(0), WORLD) == []
 
 
+def test_empty_answers_are_left_out_of_lists() -> None:
+    """A model may end at once; trainers refuse an answer without a token."""
+    ask = sample_asks(WORLD, 1)[0]
+    (row,) = rank([Answers(ask, ("", "one.", "two."))], crowd(0), WORLD)
+    assert sorted(row["responses"]) == ["one.", "two."]
+    assert rank([Answers(ask, ("", "one."))], crowd(0), WORLD) == []
+
+
 def test_all_pairs_of_a_list_keep_its_order() -> None:
     row = rank([m for m in written_lists(20, 4) if len(set(m.texts)) == 4][:1], crowd(0), WORLD)[0]
     found = paired([row])
