@@ -38,6 +38,14 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         metavar="KEY=VALUE",
         help="base, method, size, parent, submitter, url, note",
     )
+    add.add_argument(
+        "--training",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="search this training data for the samples (default: the file that the checkpoint's lineage names)",
+    )
     add.add_argument("--overwrite", action="store_true")
     common.add_store(add)
     add.set_defaults(func=run_add)
@@ -47,6 +55,9 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     )
     check.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help=f"default: all of {RESULTS}")
     check.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help=f"default: {RESULTS}")
+    check.add_argument(
+        "--training", action="append", default=[], type=Path, metavar="FILE", help="search it for the samples"
+    )
     common.add_store(check)
     common.add_json(check)
     check.set_defaults(func=run_check)
@@ -83,7 +94,7 @@ def run_add(args: argparse.Namespace) -> int:
     store, about = common.store_of(args), common.pairs(args.about, "--about")
     for name in args.runs:
         found = open_run(store, name)
-        print(add_submission(found, args.results, not args.without_samples, about, args.overwrite))
+        print(add_submission(found, args.results, not args.without_samples, about, args.overwrite, args.training))
     return 0
 
 
@@ -95,20 +106,21 @@ def run_check(args: argparse.Namespace) -> int:
 
     common.store_of(args)  # plug-in tasks count as known
     folders = args.folders or submissions(args.results)
-    checked = [check_submission(folder) for folder in folders]
+    checked = [check_submission(folder, args.training) for folder in folders]
     if args.json:
-        rows = [{**asdict(c), "folder": str(c.folder), "unverified": [list(u) for u in c.unverified]} for c in checked]
+        rows = [{**asdict(c), "folder": str(c.folder)} for c in checked]
         common.print_json({"schema": 1, "refused": any(c.refused for c in checked), "submissions": rows})
         return 1 if any(c.refused for c in checked) else 0
     console = Console(highlight=False, soft_wrap=True)
     for c in checked:
         word, style = ("REFUSED", "red") if c.refused else ("ok", "green")
-        counts = f"{c.same} figures recomputed, {len(c.unverified)} unverified"
+        counts = f"figures: {c.rescored} re-scored, {len(c.reaggregated)} re-aggregated, {len(c.unverified)} unverified"
         console.print(Text.assemble((word, style), f" {_line(c.name)}: {counts}"))
         for text in c.refused:
             console.print(Text(f"  refused: {_line(text)}", style="red"))
-        for figure, reason in c.unverified:
-            console.print(Text(f"  unverified: {_line(figure)}: {_line(reason)}", style="dim"))
+        for word, listed in (("re-aggregated", c.reaggregated), ("unverified", c.unverified)):
+            for figure, reason in listed:
+                console.print(Text(f"  {word}: {_line(figure)}: {_line(reason)}", style="dim"))
         for text in c.warnings:
             console.print(Text(f"  warning: {_line(text)}", style="yellow"))
     return 1 if any(c.refused for c in checked) else 0

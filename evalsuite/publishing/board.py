@@ -17,7 +17,7 @@ from evalsuite.records import Metric
 from evalsuite.reporting.tables import HEALTH, WORRY, families, leading, lower_is_better
 
 CONTROLLED = re.compile(r"length[-_ ]controlled|(?<![a-z])lc[-_]")
-UNVERIFIED, OTHER_DATA, DIFFERS, UNHEALTHY = 1, 2, 4, 8
+UNVERIFIED, OTHER_DATA, DIFFERS, UNHEALTHY, SUMMED = 1, 2, 4, 8, 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Column:
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One entry's figure in one column. `best` to `worst` is its rank range among `of` figures; `flags` is a sum of
-    UNVERIFIED, OTHER_DATA, DIFFERS and UNHEALTHY; `notes` say the same in words."""
+    UNVERIFIED, OTHER_DATA, DIFFERS, UNHEALTHY and SUMMED (re-aggregated only); `notes` say the same in words."""
 
     metric: Metric
     best: int | None
@@ -159,6 +159,11 @@ def _flags(entry: Entry, column: Column, metric: Metric) -> tuple[int, tuple[str
     elif verdict.kind == "differs":
         flags |= DIFFERS
         notes.append(f"does not match its samples: {verdict.reason}")
+    elif verdict.how == "re-aggregated":
+        flags |= SUMMED
+        notes.append(f"re-aggregated: {verdict.reason}")
+    elif verdict.reason:
+        notes.append(f"re-scored: {verdict.reason}")
     if _spec(entry, metric.task).get("data_hash") != column.data:
         flags |= OTHER_DATA
         notes.append("other samples than most of this column")

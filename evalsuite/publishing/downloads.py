@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.publishing.board import Board
+from evalsuite.publishing.recompute import Verdict
 from evalsuite.reporting.pages import write_page
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
-
-VERDICTS = {"same": "verified", "differs": "does not match", "unverified": "unverified"}
 
 
 def neutral(value: Any) -> Any:
@@ -74,9 +73,16 @@ def figure_rows(board: Board) -> Iterator[dict[str, Any]]:
                 "rank_best": cell.best,
                 "rank_worst": cell.worst,
                 "ranked": cell.of,
-                "verdict": VERDICTS[verdict.kind if verdict else "unverified"],
+                "verdict": word(verdict),
                 "notes": "; ".join(cell.notes),
             }
+
+
+def word(verdict: Verdict | None) -> str:
+    """How far a figure was made again: "re-scored", "re-aggregated", "unverified" or "does not match"."""
+    if verdict is None or verdict.kind == "unverified":
+        return "unverified"
+    return "does not match" if verdict.kind == "differs" else verdict.how
 
 
 def entry_rows(board: Board) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from evalsuite.comparison.lineage import parent_of
 from evalsuite.data import fingerprint
-from evalsuite.publishing.recompute import Verdict, verdicts_of
+from evalsuite.publishing.recompute import Verdict, verify
 from evalsuite.store import Run
 from evalsuite.store.runs import read_object
 
@@ -47,8 +47,8 @@ class Entry:
         return (self.run.path / "samples.parquet").is_file()
 
 
-def read_entries(runs: Sequence[Run], verify: bool = True) -> list[Entry]:
-    """Entries in the order of their names. Without `verify` nothing is recomputed and every figure is unverified."""
+def read_entries(runs: Sequence[Run], again: bool = True) -> list[Entry]:
+    """Entries in the order of their names. Without `again` nothing is recomputed and every figure is unverified."""
     from evalsuite.publishing.warnings import warnings_of
 
     ordered = sorted({r.name: r for r in runs}.values(), key=lambda r: r.name)
@@ -58,7 +58,8 @@ def read_entries(runs: Sequence[Run], verify: bool = True) -> list[Entry]:
     found = []
     for i, (run, about) in enumerate(zip(ordered, abouts, strict=True)):
         chain = _chain(i, parents)
-        verdicts = verdicts_of(run) if verify else {(m.task, m.name): Verdict("unverified") for m in run.metrics}
+        unknown = {(m.task, m.name): Verdict("unverified") for m in run.metrics}
+        verdicts, doubts = verify(run) if again else (unknown, [])
         lineage = run.manifest.get("model", {}).get("lineage") or {}
         above = lineage.get("parent_name") if len(chain) == 1 else None
         names = tuple(ordered[k].name for k in chain)
@@ -74,7 +75,7 @@ def read_entries(runs: Sequence[Run], verify: bool = True) -> list[Entry]:
                 status=_status(verdicts),
                 verdicts=verdicts,
                 about=about,
-                warnings=tuple(warnings_of(run)),
+                warnings=(*doubts, *warnings_of(run)),
             )
         )
     return found

@@ -109,7 +109,10 @@ def with_length_control(entry: Entry) -> Entry:
         return entry
     rows = annotations_of(entry.run)
     made = [c for m in rates for c in _controlled(m, rows, entry.run.name)]
-    verdicts = {**entry.verdicts, **{(m.task, m.name): Verdict("same") for m in made}}
+    verdicts = {
+        **entry.verdicts,
+        **{(m.task, m.name): Verdict("same", "made here from the annotations", m, "re-aggregated") for m in made},
+    }
     return replace(entry, run=replace(entry.run, metrics=[*entry.run.metrics, *made]), verdicts=verdicts)
 
 

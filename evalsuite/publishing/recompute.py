@@ -1,25 +1,26 @@
-"""A run's figures made again from its samples: what a leaderboard believes is what can be recomputed.
+"""A run's figures made again from its samples: what a leaderboard believes is what can be made again.
 
-Three kinds of figures, three ways: a score's weighted mean from its columns; a task's own corpus figure by the task's
-`metrics` function on the stored samples and scores; a judge's win rate from the annotations beside the samples. Where
-none applies (no samples, a task that is not known here) the figure is "unverified", with the reason, never "same".
+First the scores: where the task's scorer stands here it scores the stored answers again (`rescoring`). Then figures of
+three kinds, in three ways: a score's weighted mean from its column; a task's own corpus figure by the task's `metrics`
+on samples and scores; a judge's win rate from the annotations beside the samples. A figure is "re-scored" where its
+scores were given again, "re-aggregated" where the submitter's scores were only summed again, and "unverified", with the
+reason, where neither could be done.
 
 >>> verdicts_of(run)[("facts", "acc")]                                              # doctest: +SKIP
-Verdict(kind='same', reason='', found=Metric(...))
+Verdict(kind='same', how='re-scored', reason='', found=Metric(...))
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsuite import registry
-from evalsuite.data import Setup
 from evalsuite.errors import EvalsuiteError
 from evalsuite.judging import find, read_annotations, summarise
 from evalsuite.planning import Task
-from evalsuite.records import Metric, Sample, Score, user
+from evalsuite.publishing.rescoring import Rescored, lines_of, options_of, rescore, sample_of, setup_of, stored_score
+from evalsuite.records import Metric, Sample, Score
 from evalsuite.statistics import mean_interval
 from evalsuite.store import Run
 
@@ -30,44 +31,63 @@ TOLERANCE = 1e-9  # rounding of sums in another order; far below anything that i
 WIN_RATE = "win_rate["
 
 
+How = Literal["re-scored", "re-aggregated", ""]
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether the samples give a figure again: "same", "differs" (the reason names both), "unverified" (and why)."""
+    """Whether the samples give a figure again: "same", "differs" (the reason names both), "unverified" (and why). `how`
+    a figure that is the same was made again; one that was only re-aggregated has the reason why."""
 
     kind: Literal["same", "differs", "unverified"]
     reason: str = ""
     found: Metric | None = None
+    how: How = ""
 
 
 def verdicts_of(run: Run) -> dict[tuple[str, str], Verdict]:
     """One verdict for each figure of the run, by (task, metric)."""
+    return verify(run)[0]
+
+
+def verify(run: Run) -> tuple[dict[tuple[str, str], Verdict], list[str]]:
+    """The verdicts, and what is doubtful about the samples though it refutes no figure."""
     if not (run.path / "samples.parquet").is_file():
-        return {(m.task, m.name): Verdict("unverified", "no samples were handed in") for m in run.metrics}
+        return {(m.task, m.name): Verdict("unverified", "no samples were handed in") for m in run.metrics}, []
     frame = run.samples()
     made = {(m.task, m.name): m for m in _win_rates(run)}
+    again: dict[str, Rescored] = {}
     reasons: dict[str, str] = {}
-    for task, rows in frame.groupby("task", sort=False):
+    for name, stored in frame.groupby("task", sort=False):
+        task = str(name)
+        again[task] = rescore(run, task, stored)
+        fresh = again[task].rows
+        rows = stored if fresh is None else fresh
         names = [m.name for m in run.metrics if m.task == task]
-        made.update({(str(task), n): _mean(run, str(task), n, rows) for n in names if f"score.{n}" in rows})
+        made.update({(task, n): _mean(run, task, n, rows) for n in names if f"score.{n}" in rows})
         if any((task, n) not in made and not n.startswith(WIN_RATE) for n in names):
-            own, reasons[str(task)] = _corpus(run, str(task), rows)
+            own, reasons[task] = _corpus(run, task, rows)
             made.update({key: m for key, m in own.items() if key not in made})
-    present = set(frame["task"])
-    return {(m.task, m.name): _verdict(m, made, reasons, m.task in present) for m in run.metrics}
+    verdicts = {(m.task, m.name): _verdict(m, made, reasons, again.get(m.task)) for m in run.metrics}
+    return verdicts, [doubt for r in again.values() for doubt in r.doubts]
 
 
 def _verdict(
-    claimed: Metric, made: Mapping[tuple[str, str], Metric], reasons: Mapping[str, str], present: bool
+    claimed: Metric, made: Mapping[tuple[str, str], Metric], reasons: Mapping[str, str], again: Rescored | None
 ) -> Verdict:
-    if not present:
-        return Verdict("differs", f"{claimed.task} {claimed.name}: the samples have no row of this task")
+    label = f"{claimed.task} {claimed.name}"
+    if again is None:
+        return Verdict("differs", f"{label}: the samples have no row of this task")
+    judged = claimed.name.startswith(WIN_RATE)
     found = made.get((claimed.task, claimed.name))
+    if found is None and claimed.name in again.differing:
+        return Verdict("differs", f"{label}: {again.differing[claimed.name]}")
     if found is None:
-        judged = claimed.name.startswith(WIN_RATE)
         reason = "no annotations of its judge" if judged else reasons.get(claimed.task, "nothing here computes it")
         return Verdict("unverified", reason)
+    by = "samples" if again.rows is None or judged else "scorer"
     faults = [
-        f"{name} {_text(ours)} is {_text(theirs)} by the samples"
+        f"{name} {_text(ours)} is {_text(theirs)} by the {by}"
         for name, ours, theirs in (
             ("value", claimed.value, found.value),
             ("lower bound", claimed.low, found.low),
@@ -77,9 +97,14 @@ def _verdict(
         )
         if not _equal(ours, theirs)
     ]
+    faults += [again.differing[claimed.name]] if claimed.name in again.differing else []
     if faults:
-        return Verdict("differs", f"{claimed.task} {claimed.name}: " + ", ".join(faults), found)
-    return Verdict("same", "", found)
+        return Verdict("differs", f"{label}: " + ", ".join(faults), found)
+    if judged:
+        return Verdict("same", "the judge's verdicts are taken as they were handed in", found, "re-aggregated")
+    if again.rows is None:
+        return Verdict("same", again.why, found, "re-aggregated")
+    return Verdict("same", "a judge's stored replies were read again" if again.replies else "", found, "re-scored")
 
 
 def _equal(ours: float | None, theirs: float | None) -> bool:
@@ -123,8 +148,7 @@ def _corpus(run: Run, task: str, rows: "pd.DataFrame") -> tuple[dict[tuple[str, 
         module = registry.load_module(ref.entry.folder / "task.py", "task")
         if not hasattr(module, "metrics"):
             return {}, "the task has no such figure"
-        seed = int(run.manifest.get("seed") or 0)
-        setup = Setup(ref.entry.name, ref.entry.folder, ref.subset, ref.method, ref.variant, seed=seed)
+        setup = setup_of(ref, options_of(run.manifest))
         made = Task(ref, setup, module, ()).metrics(list(_pairs(rows)))
     except EvalsuiteError as error:
         return {}, f"not recomputed: {error}"
@@ -132,22 +156,9 @@ def _corpus(run: Run, task: str, rows: "pd.DataFrame") -> tuple[dict[tuple[str, 
 
 
 def _pairs(rows: "pd.DataFrame") -> Iterator[tuple[Sample, dict[str, Score]]]:
-    names = [c.removeprefix("score.") for c in rows.columns if c.startswith("score.")]
-    whole = rows.astype(object).where(rows.notna(), None).to_dict("records")
-    for line in ({str(k): v for k, v in row.items()} for row in whole):
-        target, metadata = (json.loads(line.get(k) or "null") for k in ("target", "metadata"))
-        sample = Sample(str(line["sample"]), (user(str(line.get("question") or "")),), target, metadata or {})
-        yield sample, {n: score for n in names if (score := _score(line, n)) is not None}
-
-
-def _score(line: Mapping[str, Any], name: str) -> Score | None:
-    value, reason = line[f"score.{name}"], line.get(f"reason.{name}")
-    if value is None and reason is None:
-        return None
-    details = json.loads(line.get(f"details.{name}") or "{}")
-    answer = details.pop("answer", None)
-    weight = line.get(f"weight.{name}")
-    return Score(value, reason, 1.0 if weight is None else float(weight), answer, details)
+    names = [str(c).removeprefix("score.") for c in rows.columns if str(c).startswith("score.")]
+    for line in lines_of(rows):
+        yield sample_of(line), {n: score for n in names if (score := stored_score(line, n)) is not None}
 
 
 def _win_rates(run: Run) -> Iterator[Metric]:

@@ -81,6 +81,7 @@ def _index(board: Board, out: Path, title: str) -> Path:
         "models": len(board.entries),
         "tasks": len(board.task_slugs),
         "figures": f"{len(cells):,}",
-        "verified": f"{sum(v.kind == 'same' for v in verdicts):,}",
+        "rescored": f"{sum(v.how == 're-scored' for v in verdicts):,}",
+        "summed": f"{sum(v.how == 're-aggregated' for v in verdicts):,}",
     }
     return write_page(out / "index.html", render("index.html", context, 0, (CORE, BOARD, "assets/board.js")))

@@ -15,15 +15,16 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from evalsuite import registry
 from evalsuite.errors import InputError
+from evalsuite.publishing.contamination import as_written, contradictions, declared, search
 from evalsuite.publishing.entries import file_name
-from evalsuite.publishing.recompute import Verdict, verdicts_of
+from evalsuite.publishing.recompute import Verdict, verify
 from evalsuite.publishing.schema import faults
 from evalsuite.publishing.warnings import warnings_of
 from evalsuite.store import Run
@@ -43,21 +44,34 @@ PRIVATE = (
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What `check` says of one submission. `refused` names every figure or file that does not match; `same` figures
-    were recomputed; `unverified` (figure, reason) could not be; `warnings` are for readers and refuse nothing."""
+    """What `check` says of one submission. `refused` names every figure or file that does not match; of the others
+    `rescored` were made again from the answers, `reaggregated` (figure, why) from the submitter's own scores alone, and
+    `unverified` (figure, why) not at all; `warnings` are for readers and refuse nothing."""
 
     name: str
     folder: Path
     refused: list[str]
-    same: int
-    unverified: list[tuple[str, str]]
-    warnings: list[str]
+    rescored: int = 0
+    reaggregated: list[tuple[str, str]] = field(default_factory=list)
+    unverified: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def same(self) -> int:
+        """Figures that were made again, in either way."""
+        return self.rescored + len(self.reaggregated)
 
 
 def add_submission(
-    run: Run, results: Path, samples: bool = True, about: Mapping[str, str] | None = None, overwrite: bool = False
+    run: Run,
+    results: Path,
+    samples: bool = True,
+    about: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    training: Sequence[Path] = (),
 ) -> Path:
-    """Copies a run into `results` as a submission; without `samples`, only their hash goes along.
+    """Copies a run into `results` as a submission; without `samples`, only their hash goes along. The `training` files
+    (those that its lineage names, where none are given) are searched for the samples; they stay where they are.
 
     Raises InputError where it is there already, has no samples, or would be refused.
     """
@@ -73,7 +87,7 @@ def add_submission(
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     try:
-        _fill(run, half, samples, about or {})
+        _fill(run, half, samples, about or {}, training or declared(run))
         checked = check_submission(half)
         if checked.refused:
             raise InputError(f"run {run.name}: would be refused: {checked.refused[0]}")
@@ -85,8 +99,11 @@ def add_submission(
     return target
 
 
-def _fill(run: Run, folder: Path, samples: bool, about: Mapping[str, str]) -> None:
+def _fill(run: Run, folder: Path, samples: bool, about: Mapping[str, str], training: Sequence[Path]) -> None:
     manifest = {k: v for k, v in read_object(run.path / "manifest.json").items() if k not in PRIVATE}
+    lineage = manifest.get("model", {}).get("lineage") or {}
+    if isinstance(lineage.get("data"), str):  # a path of the submitter's machine, or words
+        lineage["data"] = Path(lineage["data"]).name
     write_json(folder / "manifest.json", manifest)
     shutil.copyfile(run.path / "metrics.json", folder / "metrics.json")
     annotations = sorted(run.path.glob("annotations-*.jsonl"))
@@ -96,6 +113,8 @@ def _fill(run: Run, folder: Path, samples: bool, about: Mapping[str, str]) -> No
     said = {"sha256": _sha256(run.path / SAMPLES), "rows": len(run.samples(["task"])), "included": samples}
     hashes = {path.name: _sha256(path) for path in annotations}
     own = {"schema": 1, "name": run.name, "samples": said, "annotations": hashes, "about": dict(about)}
+    if training:
+        own["training"] = as_written(search(run, training), {path.name: _sha256(path) for path in training})
     write_json(folder / SUBMISSION, own)
 
 
@@ -114,25 +133,37 @@ def read_submission(folder: Path) -> Run:
     return read_run(folder, name)
 
 
-def check_submission(folder: Path) -> Checked:
-    """Form, hashes, task versions, completeness, then every figure against the samples. Reads nothing else."""
+def check_submission(folder: Path, training: Sequence[Path] = ()) -> Checked:
+    """Form, hashes, task versions, completeness, then every figure against the samples; with `training` files, a search
+    of these for the samples. Reads nothing else that the submission names."""
     refused = _form(folder)
     if refused:
-        return Checked(folder.name, folder, refused, 0, [], [])
+        return Checked(folder.name, folder, refused)
     run, own = read_submission(folder), read_object(folder / SUBMISSION)
     refused = [*_files(folder, own), *_versions(run)]
     verdicts: dict[tuple[str, str], Verdict] = {}
+    doubts: list[str] = []
     if not refused or (folder / SAMPLES).is_file():
         try:
             refused += _complete(run) if (folder / SAMPLES).is_file() else []
-            verdicts = verdicts_of(run)
+            verdicts, doubts = verify(run)
         except InputError as error:
             refused.append(str(error))
     refused += [v.reason for v in verdicts.values() if v.kind == "differs"]
-    open_ones = [(f"{task} {name}", v.reason) for (task, name), v in verdicts.items() if v.kind == "unverified"]
-    same = sum(v.kind == "same" for v in verdicts.values())
-    warnings = [] if any("parquet" in r for r in refused) else warnings_of(run)
-    return Checked(run.name, folder, list(dict.fromkeys(refused)), same, open_ones, warnings)
+    warnings = []
+    if not any("parquet" in r for r in refused):
+        found = search(run, training) if training else None
+        refused += contradictions(run, found, {p.name: _sha256(p) for p in training}) if found is not None else []
+        warnings = [*doubts, *warnings_of(run, found)]
+    return Checked(
+        run.name,
+        folder,
+        list(dict.fromkeys(refused)),
+        sum(v.how == "re-scored" for v in verdicts.values()),
+        [(f"{task} {name}", v.reason) for (task, name), v in verdicts.items() if v.how == "re-aggregated"],
+        [(f"{task} {name}", v.reason) for (task, name), v in verdicts.items() if v.kind == "unverified"],
+        warnings,
+    )
 
 
 def _form(folder: Path) -> list[str]:

@@ -2,12 +2,14 @@
 
 A null model answers every prompt alike and still wins with careless judges (Zheng et al. 2024, "Cheating automatic LLM
 benchmarks"); so a task whose written answers are mostly one text is said aloud, and so is a headline figure that a
-constant reaches too. Training data that the manifest declares is compared with the data that was evaluated.
+constant reaches too. Training data that are at hand are searched for the samples (`contamination`); of others the name
+is read.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.publishing.contamination import Found, as_read, declared, search
 from evalsuite.records import Metric
 from evalsuite.reporting.numbers import interval_text, share_text, value_text
 from evalsuite.store import Run
@@ -20,21 +22,24 @@ SAME = 0.5  # share of one text among a task's answers from which it is a warnin
 LONG = 40  # characters: "yes" may be most answers of an honest model
 
 
-def warnings_of(run: Run) -> list[str]:
-    """Sentences, each naming its task."""
-    return [*_declared(run), *_constants(run), *_nulls(run)]
+def warnings_of(run: Run, found: Sequence[Found] | None = None) -> list[str]:
+    """Sentences, each naming its task. `found` is what a search of the training data gave; without it the search of
+    the submitter counts, or, for a run that is no submission, one of the file that its lineage names."""
+    if found is None:
+        found = as_read(run) if (run.path / "submission.json").is_file() else search(run, declared(run))
+    overlaps = [f"contamination: {f}" for f in found if f.hits]
+    return [*overlaps, *_named(run, {f.task for f in found}), *_constants(run), *_nulls(run)]
 
 
-def _declared(run: Run) -> Iterator[str]:
+def _named(run: Run, searched: Collection[str]) -> Iterator[str]:
+    """Training data that bear a task's name or hash and could not be searched."""
     lineage: Mapping[str, Any] = run.manifest.get("model", {}).get("lineage") or {}
     trained = str(lineage.get("data") or "")
     for task, spec in run.manifest.get("tasks", {}).items():
         data_hash, stem = str(spec.get("data_hash") or ""), task.partition("/")[0].partition("@")[0].partition(":")[0]
-        if trained and ((len(data_hash) > 4 and data_hash in trained) or stem.lower() in trained.lower()):
+        named = (len(data_hash) > 4 and data_hash in trained) or stem.lower() in trained.lower()
+        if trained and named and task not in searched:
             yield f"{task}: contamination: the checkpoint declares training data that names this task ({trained[:80]})"
-        overlap = spec.get("contaminated")
-        if isinstance(overlap, int | float) and overlap > 0:
-            yield f"{task}: contamination: {share_text(float(overlap))} of its samples overlap with the training data"
 
 
 def _constants(run: Run) -> Iterator[str]:

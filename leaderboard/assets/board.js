@@ -4,8 +4,9 @@
   const { element, clean, readState, writeState, valueText, boundsText, download, say, get } = window.evalsuite;
   const board = get("board");
   const { columns, rows } = board;
-  const STEP = 50; // rows drawn at once: laying out a table costs far more than sorting it
-  const UNVERIFIED = 1, OTHER = 2, DIFFERS = 4, UNHEALTHY = 8;
+  const STEP = 50; // rows shown until all are asked for
+  const CELLS = 400; // figures drawn before the reader sees them: more than a screen holds
+  const UNVERIFIED = 1, OTHER = 2, DIFFERS = 4, UNHEALTHY = 8, SUMMED = 16;
   const key = (c) => [c.slug, c.metric, c.version].map(encodeURIComponent).join("~");
   const keys = columns.map(key);
   const byId = (id) => document.getElementById(id);
@@ -176,20 +177,18 @@
     return element("thead", {}, families, names);
   }
 
-  function nameCell(i, depth) {
+  function nameCell(i) {
     const row = rows[i];
-    const level = depth?.get(i) ?? 0;
-    const cell = element("th", { scope: "row", class: `first depth${Math.min(level, 5)}` });
-    if (level) cell.append(element("span", { class: "arrow", "aria-hidden": "true" }, "↳ "));
+    const cell = element("th", { scope: "row", class: "first" });
+    cell.append(element("span", { class: "arrow", "aria-hidden": "true" }, "↳ "));
     cell.append(element("a", { href: `models/${encodeURIComponent(row.slug)}.html` }, clean(row.name)));
     if (row.status !== "verified") cell.append(element("span", { class: `chip ${row.status === "does not match" ? "bad" : "open"}` }, row.status));
     if (row.warnings) cell.append(element("span", { class: "chip warn", title: "the model's page says which" }, `${row.warnings} warning${row.warnings > 1 ? "s" : ""}`));
     const chain = chains[i].length > 1 ? chains[i].map((k) => rows[k].name) : row.chain ?? [];
     const about = [row.method, row.size === null ? null : sizeText(row.size)].filter(Boolean).join(", ");
     if (chain.length > 1) cell.append(element("small", { class: "chain" }, element("span", { class: "hidden" }, "lineage: "), clean(chain.join(" → "))));
-    cell.append(element("small", {}, clean(about)));
-    const box = element("input", { type: "checkbox", checked: picked.includes(i), "data-pick": i, "aria-label": `compare ${clean(row.name)}` });
-    cell.append(element("label", { class: "pick" }, box, "compare"));
+    const box = element("input", { type: "checkbox", "data-pick": i, "aria-label": `compare ${clean(row.name)}` });
+    cell.append(element("small", {}, `${clean(about)} · `, element("label", { class: "pick" }, box, "compare")));
     return cell;
   }
 
@@ -200,15 +199,15 @@
     const [value, low, high] = cell;
     const flags = cell[4] ?? 0;
     const n = cell[3] || column.n;
-    const td = element("td", { class: `num${column.raw === null ? "" : " controlled"}${state.sort === keys[c] ? " on" : ""}` });
-    td.append(element("b", { class: flags & UNVERIFIED ? "unverified" : null }, valueText(value, column.unit)));
+    const td = element("td", { class: column.raw === null ? "num" : "num controlled" });
+    const kind = flags & UNVERIFIED ? "unverified" : flags & SUMMED ? "summed" : null;
+    td.append(element("b", { class: kind }, valueText(value, column.unit)));
     if (value === null) {
       td.append(element("small", {}, `n=${n}`));
       return td;
     }
-    td.append(element("small", {}, boundsText(low, high, column.unit)));
     const rank = ranks[c](cell);
-    if (rank) td.append(element("small", { class: "rank" }, `rank ${rankText(rank)}, n=${n}`));
+    td.append(element("small", {}, `${boundsText(low, high, column.unit)}${rank ? `\nrank ${rankText(rank)}, n=${n}` : `\nn=${n}`}`));
     if (low !== null && high !== null) {
       const [bottom, top] = axes[c];
       const place = (x) => `${Math.max(0, Math.min(100, (100 * (x - bottom)) / (top - bottom))).toFixed(1)}%`;
@@ -223,9 +222,34 @@
     return td;
   }
 
+  // Rows are made once for the columns that are chosen, then only moved: making cells costs far more than sorting them.
+  const made = new Map();
+  let madeFor = "";
+
+  function rowOf(i, shown) {
+    if (!made.has(i)) made.set(i, element("tr", {}, nameCell(i), element("td", { class: "num place" }), ...shown.map((c) => figureCell(i, c))));
+    return made.get(i);
+  }
+
+  // What a row says of its place in this order: indent, band, rank, and which figure the order is by.
+  function settle(tr, i, { level, group, opens, size, rank, column }) {
+    tr.className = group === undefined ? "" : `group${group % 2}${opens ? " opens" : ""}${size > 1 ? " tied" : ""}`;
+    tr.cells[0].className = `first depth${Math.min(level, 5)}`;
+    tr.cells[0].querySelector("input").checked = picked.includes(i);
+    tr.cells[1].replaceChildren(rank ? rankText(rank) : "–");
+    if (size > 1) tr.cells[1].append(element("small", { title: "its interval overlaps that of the first of this group" }, `tied, ${size}`));
+    tr.querySelector("td.on")?.classList.remove("on");
+    if (column >= 0) tr.cells[2 + column].classList.add("on");
+    return tr;
+  }
+
   function draw() {
     const { order, depth, groups } = chosenRows();
     const shown = [...state.cols].sort((a, b) => a - b);
+    if (madeFor !== shown.join()) {
+      made.clear();
+      madeFor = shown.join();
+    }
     const part = state.all ? order : order.slice(0, STEP);
     const sorted = keys.indexOf(state.sort);
     const body = element("tbody");
@@ -233,27 +257,29 @@
     for (const i of part) if (groups?.has(i)) sizes.set(groups.get(i), (sizes.get(groups.get(i)) ?? 0) + 1);
     const line = (i, place) => {
       const group = groups?.get(i);
-      const opens = group !== undefined && groups.get(part[place - 1]) !== group;
-      const size = sizes.get(group) ?? 0;
-      const tied = size > 1 ? " tied" : "";
-      const tr = element("tr", { class: group === undefined ? null : `group${group % 2}${opens ? " opens" : ""}${tied}` });
-      const rank = sorted < 0 ? null : ranks[sorted](rows[i].cells[sorted]);
-      const note = size > 1 ? element("small", { title: "its interval overlaps that of the first of this group" }, `tied, ${size}`) : null;
-      tr.append(nameCell(i, depth), element("td", { class: "num place" }, rank ? rankText(rank) : "–", note));
-      for (const c of shown) tr.append(figureCell(i, c));
-      return tr;
+      return settle(rowOf(i, shown), i, {
+        level: depth?.get(i) ?? 0,
+        group,
+        opens: group !== undefined && groups.get(part[place - 1]) !== group,
+        size: sizes.get(group) ?? 0,
+        rank: sorted < 0 ? null : ranks[sorted](rows[i].cells[sorted]),
+        column: shown.indexOf(sorted),
+      });
     };
-    // The first rows stand at once; where all are wanted, the rest follow while the reader looks.
+    // A screen of rows stands at once; the rest follow while the reader looks.
     const mine = ++turn;
+    const step = Math.max(8, Math.ceil(CELLS / (shown.length + 2)));
     const append = (from) => {
       if (mine !== turn) return;
-      body.append(...part.slice(from, from + STEP).map((i, k) => line(i, from + k)));
-      if (from + STEP < part.length) setTimeout(append, 0, from + STEP);
+      body.append(...part.slice(from, from + step).map((i, k) => line(i, from + k)));
+      if (from + step < part.length) setTimeout(append, 0, from + step);
       else document.body.dataset.whole = String(mine);
     };
     append(0);
     const table = byId("board");
-    table.replaceChildren(table.caption, headCells(), body);
+    table.style.setProperty("--count", shown.length);
+    const widths = element("colgroup", {}, element("col", { class: "name" }), element("col", { class: "place" }), ...shown.map(() => element("col")));
+    table.replaceChildren(table.caption, widths, headCells(), body);
     byId("more").hidden = part.length === order.length;
     byId("more").textContent = `Show all ${order.length} models`;
     say(`${order.length} of ${rows.length} models, ${shown.length} of ${columns.length} figures`);

@@ -69,7 +69,7 @@ def test_downloads_hold_the_same_rows(runs, tmp_path):
     assert frame["value"].tolist() == [r["value"] for r in rows]
     with stem.with_suffix(".csv").open(encoding="utf-8") as file:
         assert [float(r["value"]) for r in csv.DictReader(file)] == [r["value"] for r in rows]
-    assert {r["verdict"] for r in rows} == {"verified"}
+    assert {r["verdict"] for r in rows} == {"re-aggregated"}
 
 
 def test_every_link_of_the_site_leads_somewhere(runs, tmp_path):

@@ -162,6 +162,54 @@ def test_null_models_contamination_and_constants_are_warned_of(make_run, tmp_pat
     assert not any(w.startswith("facts: null model") for w in warnings)
 
 
+LONG = "the old lighthouse keeper of house {0} on the northern island counted {0} of the ships that passed at dawn"
+
+
+@pytest.fixture
+def trained(make_run, tmp_path):
+    """Half of the questions stand in the training data, which the checkpoint's lineage names."""
+    file = tmp_path / "secret place" / "train.jsonl"
+    file.parent.mkdir()
+    rows = [{"prompt": "Say: " + LONG.format(i), "chosen": "a", "rejected": "b"} for i in range(20)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    scores = {"tales": {"acc": [1.0] * 20 + [0.0] * 20}}
+    asked = {"lineage": {"parent": None, "method": "sft", "data": f"{file} (20 rows)"}}
+    run = make_run("sft", scores, model=asked, text=lambda task, i: {"question": LONG.format(i).title() + "!"})
+    return run, file
+
+
+def test_training_data_are_searched_for_the_samples(trained, tmp_path):
+    run, file = trained
+    folder = add_submission(run, tmp_path / "results")
+    said = json.loads((folder / "submission.json").read_text())["training"]
+    assert said["overlap"] == {"tales": {"n": 40, "hits": 20, "untold": 0}}
+    assert "secret place" not in "".join(p.read_text() for p in folder.glob("*.json"))
+    assert "contamination: tales: 20 of 40 samples" in " ".join(check_submission(folder).warnings)
+    (warning,) = [w for w in check_submission(folder, [file]).warnings if "contamination" in w]
+    assert "acc 50.0% [" in warning
+    assert "0.0% [0.0, 16.1] without" in warning  # of the twenty that were not trained on none is right
+    build_site([run], tmp_path / "site")
+    assert "20 of 40 samples share 13 words" in (tmp_path / "site" / "models" / "sft.html").read_text()
+
+
+def test_a_search_that_is_said_to_have_found_less_is_refused(trained, tmp_path):
+    run, file = trained
+    folder = add_submission(run, tmp_path / "results", training=[file])
+    edit(folder / "submission.json", lambda v: v["training"]["overlap"]["tales"].update(hits=1))
+    assert check_submission(folder).refused == []  # without the file nobody can tell
+    assert check_submission(folder, [file]).refused == [
+        "tales acc: 1 samples are said to stand in the training data, which has 20"
+    ]
+
+
+def test_a_strangers_lineage_makes_no_file_be_read(trained, tmp_path):
+    run, file = trained
+    folder = add_submission(run, tmp_path / "results")
+    edit(folder / "manifest.json", lambda v: v["model"]["lineage"].update(data=str(file)))
+    edit(folder / "submission.json", lambda v: v.pop("training"))
+    assert not any("samples share" in w for w in check_submission(folder).warnings)
+
+
 def command(*words):
     parser = argparse.ArgumentParser()
     cli.add_parser(parser.add_subparsers())
@@ -178,7 +226,7 @@ def test_the_commands(run, tmp_path, capsys):
         command("add", "tiny", "--store", store, "--results", results, "--about", "rank=1")
     capsys.readouterr()
     assert command("check", "--results", results) == 0
-    assert "ok tiny: 3 figures recomputed" in capsys.readouterr().out
+    assert "ok tiny: figures: 0 re-scored, 3 re-aggregated, 0 unverified" in capsys.readouterr().out
     assert command("build", "--results", results, "--out", tmp_path / "site", "--store", store) == 0
     assert '"method":"sft"' in (tmp_path / "site" / "data" / "board.js").read_text()
     shutil.copytree(results / "tiny", results / "other")
