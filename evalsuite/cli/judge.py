@@ -1,6 +1,7 @@
 """judge: answers judged by a judge that asks a model; annotations to a file, what they say to the terminal."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     ready = _ready(args, judge, folder, options)
     if args.dry_run:
         plans = [plan_judging(one, cases, how, options, args.verdicts) for one in ready]
-        _tell_plans(args, plans)
+        tell_plans(plans, args.attempts, args.json)
         return 0
     rows = judge_files(ready, cases, how, options, Path(args.out), args.verdicts, common.meter)
     found = summaries(rows, judge.aggregate)
@@ -129,9 +130,10 @@ def _ready(args: argparse.Namespace, judge: "Judge", folder: Path, options: "Opt
     return [ReadyJudge(judge, Engine(model, folder, max_errors=options.max_errors)) for model in models]
 
 
-def _tell_plans(args: argparse.Namespace, plans: "list[JudgePlan]") -> None:
-    if args.json:
-        common.print_json({"plans": [plan.json() for plan in plans], "attempts": args.attempts})
+def tell_plans(plans: "Sequence[JudgePlan]", attempts: int, as_json: bool) -> None:
+    """What judging will take. `attempts`: how often a reply that cannot be read is asked for."""
+    if as_json:
+        common.print_json({"plans": [plan.json() for plan in plans], "attempts": attempts})
         return
     for plan in plans:
         print(f"{plan.judge} by {plan.judge_model}: {plan.cases:,} cases, {plan.unasked:,} of their draws need no call")
@@ -147,7 +149,7 @@ def _tell_plans(args: argparse.Namespace, plans: "list[JudgePlan]") -> None:
         cost = "no price known (--model-args price_in=.. price_out=..)" if plan.cost is None else f"{plan.cost:.4g}"
         seconds = "" if plan.seconds is None else f"; about {plan.seconds:,.0f} s at most, by earlier runs here"
         print(f"  cost     at most {cost}{seconds}" if plan.cost is not None else f"  cost     {cost}{seconds}")
-        print(f"  a reply that cannot be read is asked for again, {args.attempts} times in all: not counted above")
+        print(f"  a reply that cannot be read is asked for again, {attempts} times in all: not counted above")
 
 
 def _print(summary: "Summary | Grades", cases: int) -> None:

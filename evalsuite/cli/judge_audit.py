@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from evalsuite.judging.audit.attacks import Attacks
     from evalsuite.judging.audit.audit import Audit, Identity
     from evalsuite.judging.contract import Annotation, Case
+    from evalsuite.planning import Options
+    from evalsuite.running import ReadyJudge
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -35,6 +37,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     attacks.add_argument("--judge", metavar="JUDGE", help="see: evalsuite list judges")
     attacks.add_argument("--judge-model", metavar="MODEL", help="the model that judges")
     attacks.add_argument("--judge-args", action="append", default=[], metavar="KEY=VALUE", help="the judge's options")
+    attacks.add_argument("--dry-run", action="store_true", help="the attacks' calls, tokens and cost; asks nothing")
     attacks.add_argument("--limit", type=int, default=50, metavar="N", help="attack on the first N pairs (default: 50)")
     attacks.add_argument(
         "--verdicts", choices=("auto", "logprobs", "likelihood", "text"), default="auto", help="how they are read"
@@ -57,9 +60,13 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out {args.out}: is a folder; give a file such as {args.out / 'card.html'}")
     if bool(args.judge) != bool(args.judge_model):
         raise InputError("attacks need both --judge JUDGE and --judge-model MODEL")
+    if args.dry_run and not args.judge:
+        raise InputError("--dry-run counts the attacks' calls: give --judge JUDGE and --judge-model MODEL")
     questions = Path(args.questions) if args.questions else None
     files = [Path(path).expanduser() for path in args.responses or ()]
     cases = cases_of_files(files[0], files[1], questions) if files else []
+    if args.dry_run:
+        return _plan(args, cases or _pairs(args))
     rows, others = _chosen(with_texts(_read(args.annotations, args.baseline), cases), args.of)
     people = _read(args.human, args.baseline)
     beside = [*others, *with_texts(_read(args.beside, args.baseline), cases)]
@@ -119,13 +126,11 @@ def _pairs(args: argparse.Namespace) -> "list[Case]":
     )
 
 
-def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") -> "tuple[Attacks, Identity]":
-    from evalsuite.judging import How, find
-    from evalsuite.judging.audit.attacks import Attempt, attack
+def _ready(args: argparse.Namespace) -> "tuple[ReadyJudge, Options]":
+    from evalsuite.judging import find
     from evalsuite.models import resolve
     from evalsuite.planning import Options
-    from evalsuite.running import Engine
-    from evalsuite.running.judged_files import asking, prices_of, verdicts_of
+    from evalsuite.running import Engine, ReadyJudge
 
     if args.limit < 1:
         raise InputError(f"--limit {args.limit}: must be at least 1")
@@ -133,8 +138,38 @@ def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") ->
     judge = find(args.judge, common.pairs(args.judge_args, "--judge-args"))
     options = Options(gen=common.pairs(args.gen, "--gen"), max_errors=args.max_errors)
     model = resolve(args.judge_model, common.model_options(args), common.meter(args.judge_model))
+    return ReadyJudge(judge, Engine(model, folder, max_errors=args.max_errors)), options
+
+
+def _plan(args: argparse.Namespace, cases: "list[Case]") -> int:
+    """What the attacks will ask, counted; nothing is asked, audited or written."""
+    from evalsuite.cli.judge import tell_plans
+    from evalsuite.judging import How
+    from evalsuite.judging.audit.attacks import Attempt, drawn, work
+    from evalsuite.running.judged_files import plan_judging
+
+    ready, options = _ready(args)
+    attempt, how = Attempt(limit=args.limit), How()
+    once, again = work(cases, ready.judge, attempt)
+    plans = [
+        plan_judging(ready, once, how, options, args.verdicts),
+        plan_judging(ready, again, drawn(attempt, how), options, "text"),
+    ]
+    if not args.json:
+        pairs = min(len(cases), attempt.limit)
+        print(f"attacks on {pairs} pairs: as they are, against constant answers, with injections; then drawn again")
+    tell_plans(plans, how.attempts, args.json)
+    return 0
+
+
+def _attack(args: argparse.Namespace, cases: "list[Case]", known: "Identity") -> "tuple[Attacks, Identity]":
+    from evalsuite.judging import How
+    from evalsuite.judging.audit.attacks import Attempt, attack
+    from evalsuite.running.judged_files import asking, prices_of, verdicts_of
+
+    ready, options = _ready(args)
+    judge, engine, model = ready.judge, ready.engine, ready.engine.model
     how = How(verdicts=verdicts_of(model, args.verdicts), prices=prices_of(model))
-    engine = Engine(model, folder, max_errors=args.max_errors)
     try:
         engine.check_ready()
         ask = asking(engine, options, common.meter(model.name))

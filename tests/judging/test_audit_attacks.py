@@ -13,8 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from openai_server import Server, serving
 
 from evalsuite import cli
-from evalsuite.judging import find
-from evalsuite.judging.audit.attacks import CONSTANTS, Attempt, attack
+from evalsuite.judging import How, find
+from evalsuite.judging.asking import first_requests
+from evalsuite.judging.audit.attacks import CONSTANTS, Attempt, attack, drawn, work
 from evalsuite.judging.audit.words import attack_findings
 from evalsuite.judging.contract import Answer, Case, pair
 from evalsuite.judging.injection import ATTACKS, families
@@ -123,6 +124,23 @@ def test_replies_that_cannot_be_read_leave_no_figure() -> None:
     assert found.unparsed.value == 1.0
 
 
+@pytest.mark.parametrize("judge", ["pairwise", "pointwise"])
+def test_the_work_is_known_before_the_first_verdict(judge: str) -> None:
+    asked = 0
+
+    def ask(requests: Sequence[Request]) -> list[Completion]:
+        nonlocal asked
+        asked += len(requests)
+        return [Completion("A" if judge == "pairwise" else "7") for _ in requests]
+
+    found, attempt, how = find(judge), Attempt(limit=5, drawn=3), How(verdicts="text")
+    attack(cases(6), found, ask, "m", attempt, how)
+    once, again = work(cases(6), found, attempt)
+    known = [len(first_requests(case, found, how)) for case in once]
+    known += [len(first_requests(case, found, drawn(attempt, how))) * attempt.draws for case in again]
+    assert sum(known) == asked
+
+
 @pytest.fixture
 def server() -> Iterator[Server]:
     with serving() as running:
@@ -153,6 +171,13 @@ def test_the_verb_audits_attacks_and_resumes(
     capsys.readouterr()
     card = tmp_path / "card.html"
     words = ["judge", "audit", "--annotations", out, "--human", str(human), *shared, "--judge", "pairwise"]
+    judged = len(server.seen)
+    assert cli.main([*words, "--limit", "4", "--json", "--out", str(card), "--dry-run"]) == 0
+    planned = json.loads(capsys.readouterr().out)["plans"]
+    assert [plan["cases"] for plan in planned] == [4 + 2 * 4 + len(ATTACKS) - len(CONTROLS) + 4, 4]
+    assert all(plan["costs"]["prompt_tokens"] > 0 for plan in planned)
+    assert len(server.seen) == judged  # nothing was asked
+    assert not card.exists()
     assert cli.main([*words, "--limit", "4", "--json", "--out", str(card)]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["profiles"][0]["without_ties"]["value"] == 1.0
@@ -161,6 +186,7 @@ def test_the_verb_audits_attacks_and_resumes(
     assert found["identity"]["sampling"]["temperature"] == 0.0
     assert "wise" in card.read_text(encoding="utf-8").split("<script>")[0]
     asked = len(server.seen)
+    assert sum(plan["calls"] for plan in planned) == asked - judged
     assert cli.main([*words, "--limit", "4"]) == 0
     assert len(server.seen) == asked  # everything came from the cache
     assert "As close to people" in capsys.readouterr().out or found["ceiling"]["gap"]["value"] is None
@@ -174,6 +200,7 @@ def test_what_is_missing_is_said_in_one_line(tmp_path: Path, capsys: pytest.Capt
         ([], "several judges: choose by --of one of: judge j1, judge j2"),
         (["--of", "j1", "--judge", "pairwise"], "both --judge JUDGE and --judge-model MODEL"),
         (["--of", "j1", "--judge", "pairwise", "--judge-model", "smollm2"], "attacks need questions with two answers"),
+        (["--of", "j1", "--dry-run"], "--dry-run counts the attacks' calls: give --judge JUDGE"),
         (["--of", "none"], "no judge 'none'"),
         (["--of", "j1", "--out", str(tmp_path)], "is a folder"),
     ):

@@ -101,18 +101,17 @@ def attack(
     cases = _apart(cases[: attempt.limit])
 
     def told(asked: Sequence[Case], way: How) -> list[Annotation]:
-        return judge_cases(asked if judge.pairs else _singles(asked), judge, ask, model, way)
+        return judge_cases(_shown(asked, judge), judge, ask, model, way)
 
     clean = told(cases, how)
     spent = list(clean)
     nulls = []
     for name, text in CONSTANTS.items():
-        rows = told([_null(case, i, name, text) for i, case in enumerate(cases)], how)
+        rows = told(_constant(cases, name), how)
         spent += rows
         nulls.append(Null(name, text, _wins(rows, name)))
-    losers = _losers(cases, clean)
-    tried = told([attacked(case, a, side) for case, a, side in _tries(cases, losers, attempt.attacks)], how)
-    redrawn = told(cases[: attempt.drawn], _drawn(attempt, how))
+    tried = told(_attempted(cases, _losers(cases, clean), attempt), how)
+    redrawn = told(cases[: attempt.drawn], drawn(attempt, how))
     items = match(clean, ())
     return Attacks(
         judge=judge.identity,
@@ -131,7 +130,18 @@ def attack(
     )
 
 
-def _drawn(attempt: Attempt, how: How) -> How:
+def work(cases: Sequence[Case], judge: Judge, attempt: Attempt | None = None) -> tuple[list[Case], list[Case]]:
+    """All cases that `attack` has judged, as far as that is known before the first verdict: those that are asked once,
+    and those that are drawn again (`drawn`). Attempts go into the answer that loses, here into the first one."""
+    attempt = attempt or Attempt()
+    cases = _apart(cases[: attempt.limit])
+    null = [case for name in CONSTANTS for case in _constant(cases, name)]
+    tried = _attempted(cases, dict.fromkeys((case.id for case in cases), 0), attempt)
+    return _shown([*cases, *null, *tried], judge), _shown(cases[: attempt.drawn], judge)
+
+
+def drawn(attempt: Attempt, how: How) -> How:
+    """How answers are asked about again, to see whether verdicts hold from draw to draw."""
     return replace(how, repeats=attempt.draws, verdicts="text", temperature=attempt.temperature)
 
 
@@ -149,9 +159,19 @@ def _apart(cases: Sequence[Case]) -> list[Case]:
     return found
 
 
-def _singles(cases: Sequence[Case]) -> list[Case]:
-    """Each answer alone, for judges that grade."""
+def _shown(cases: Sequence[Case], judge: Judge) -> list[Case]:
+    """The cases as they are; each answer alone for judges that grade."""
+    if judge.pairs:
+        return list(cases)
     return [replace(case, answers=(answer,)) for case in cases for answer in case.answers]
+
+
+def _constant(cases: Sequence[Case], name: str) -> list[Case]:
+    return [_null(case, i, name, CONSTANTS[name]) for i, case in enumerate(cases)]
+
+
+def _attempted(cases: Sequence[Case], losers: Mapping[str, int], attempt: Attempt) -> list[Case]:
+    return [attacked(case, a, side) for case, a, side in _tries(cases, losers, attempt.attacks)]
 
 
 def _null(case: Case, number: int, name: str, text: str) -> Case:
