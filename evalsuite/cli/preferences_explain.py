@@ -153,7 +153,8 @@ def _print(found: "Explanation") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from evalsuite.reporting.preferences_words import read_features, sentence, summary
+    from evalsuite.reporting.preferences_readings import read_features
+    from evalsuite.reporting.preferences_words import sentence, summary
 
     console = Console(width=None if _live() else 160, highlight=False)
     console.print(

@@ -10,7 +10,8 @@ from typing import Any
 
 from evalsuite.features.contract import Effect, Explanation
 from evalsuite.reporting.numbers import value_text
-from evalsuite.reporting.preferences_words import CHIPS, Kind, Reading, change_text
+from evalsuite.reporting.preferences_readings import CHIPS, Kind, Reading
+from evalsuite.reporting.preferences_words import change_text
 
 GREY, ACCENT, GOOD, BAD = "#8a8f9c", "#3f6fd8", "#1f9a7c", "#d1493f"
 PALE = "#b4b8c2"

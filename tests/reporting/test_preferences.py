@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from evalsuite.errors import InputError
 from evalsuite.features.contract import Effect, Example, Explanation, Feature, Fidelity, Predicted
-from evalsuite.reporting.preferences import folded, read_explanation, write_explanation, write_page
+from evalsuite.reporting.preferences import read_explanation, write_explanation, write_page
+from evalsuite.reporting.preferences_examples import folded
 from evalsuite.reporting.preferences_files import as_json, from_json
-from evalsuite.reporting.preferences_words import opening, read_features, summary
+from evalsuite.reporting.preferences_readings import read_features
+from evalsuite.reporting.preferences_words import opening, summary
 
 EVIL = "</script><script>alert(1)</script><img src=x onerror=alert(2)></pre>\"'><b onclick='x'>{{ 7*7 }} &lt;\u2028"
 WORDS = ("gives a numbered list", "refuses to answer", "uses polite phrases", "asks a question back", "quotes sources",
