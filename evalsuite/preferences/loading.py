@@ -35,13 +35,15 @@ class Loading:
     """How pairs are read. `equal_scores`: what becomes of a chosen and a rejected answer with the same score: a tie,
     kept as labelled, or left out. `profiles`: a file with a row for each annotator. `where`: only pairs whose field (or
     `metadata.KEY`) has this text, such as {"aspect": "better"}. `limit`: the first so many pairs. `swap` False leaves
-    the chosen answer as `a`."""
+    the chosen answer as `a`. `unreadable`: rows without the first one's fields are counted there, by what they lack,
+    instead of refused."""
 
     equal_scores: Equal = "tie"
     profiles: Path | None = None
     where: Mapping[str, str] = field(default_factory=dict)
     limit: int | None = None
     swap: bool = True
+    unreadable: Counter[str] | None = None
 
 
 def load(source: str | Path, options: Loading | None = None) -> Table:
@@ -55,7 +57,7 @@ def load(source: str | Path, options: Loading | None = None) -> Table:
     for file, shape in chosen:
         kinds[shape.name] += 1
         prefix = f"{file.stem}:" if len(chosen) > 1 else ""
-        for pair in _pairs(file, shape, prefix, counts):
+        for pair in _pairs(file, shape, prefix, counts, options.unreadable):
             ready = _ready(_with_profile(pair, profiles, counts), shape, options, counts)
             if ready is not None and all(_is(ready[0], *item) for item in options.where.items()):
                 writer.add(*ready)
@@ -132,7 +134,9 @@ def _unread(path: Path, first: Row | None, shape: Shape | None) -> InputError:
     return InputError(f"{path}: not a shape of pairs that is known; its fields are {fields}; known are {names()}")
 
 
-def _pairs(file: File, shape: Shape, prefix: str, counts: Counter[str]) -> Iterator[Pair]:
+def _pairs(
+    file: File, shape: Shape, prefix: str, counts: Counter[str], unreadable: Counter[str] | None
+) -> Iterator[Pair]:
     for number, rows in _groups(iter_rows(file.path), shape.grouped, file.path):
         given = False
         try:
@@ -140,10 +144,16 @@ def _pairs(file: File, shape: Shape, prefix: str, counts: Counter[str]) -> Itera
                 given = True
                 yield _made(found, f"{prefix}{number - 1}", file.split)
         except KeyError as error:
+            if unreadable is not None:
+                unreadable[f"no field {error}"] += 1
+                continue
             raise InputError(
                 f"{file.path}: row {number}: no field {error} ({shape.name}); add it, or leave the row out"
             ) from error
         except (ValueError, TypeError, AttributeError, IndexError) as error:
+            if unreadable is not None:
+                unreadable[f"cannot be read as {shape.name}"] += 1
+                continue
             raise InputError(f"{file.path}: row {number}: cannot be read as {shape.name} ({error})") from error
         counts["without two answers"] += not given
 
