@@ -14,7 +14,7 @@ def load(model: Model, kind: Literal["policy", "reward"], settings: Settings, he
     import torch
     from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
-    from evalsuite.training.loop import quiet
+    from evalsuite.training.machine import quiet
 
     path = folder_of(model)
     made: Any = AutoModelForCausalLM if kind == "policy" else AutoModelForSequenceClassification

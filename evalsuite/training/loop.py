@@ -1,23 +1,23 @@
-"""The training loop: batches in, an optimised model out, saved as an ordinary Hugging Face folder with its lineage.
+"""The loop that builds the microworld's base, sft and reward, and nothing else: pretraining from nothing on batches
+that never end, in as few lines as it takes. Methods (`evalsuite train`) run in `training.trainer`.
 
     losses = fit(model, batches, language_model_step, Settings(steps=700, rate=4e-3))
     save(model, tokenizer, folder, Lineage(parent=None, method="base", data="microworld mini@0"))
 
-On one machine and one thread count the same seed gives identical weights.
+It stays as it is: the world's published figures, and every cache that holds its checkpoints, are those of the weights
+that it gives. On one machine and one thread count the same seed gives identical weights.
 """
 
-import contextlib
 import json
 import math
-import os
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsuite.records import Lineage, Progress
 from evalsuite.training.batches import PairBatch, TokenBatch
+from evalsuite.training.machine import quiet, thread_count
 from evalsuite.training.objectives.rewards import bradley_terry
 from evalsuite.training.objectives.scores import target_logps
 
@@ -101,58 +101,6 @@ def _groups(model: Any, settings: Settings) -> list[dict[str, Any]]:
     return [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
 
 
-def default_threads() -> int:
-    """Two threads only on an idle machine: beside another busy process two are many times slower than one, because
-    OpenMP's threads spin at each barrier; and where spinning is switched off two never pay."""
-    spinning = os.environ.get("GOMP_SPINCOUNT") != "0"
-    return 2 if spinning and (os.cpu_count() or 1) >= 2 and _idle() else 1
-
-
-def _idle(seconds: float = 0.3) -> bool:
-    """Whether nearly all processor time goes unused now. The load average is a minute old, and holds our own last
-    step; it serves only where the system keeps no counters."""
-    stat = Path("/proc/stat")
-    if not stat.exists():
-        return hasattr(os, "getloadavg") and os.getloadavg()[0] < 0.5
-    counts = []
-    for pause in (seconds, 0.0):
-        fields = [int(n) for n in stat.read_text().split("\n", 1)[0].split()[1:9]]
-        counts.append((fields[3] + fields[4], sum(fields)))
-        time.sleep(pause)
-    (idle0, all0), (idle1, all1) = counts
-    # One of two cores half busy is already too much.
-    return all1 > all0 and (idle1 - idle0) / (all1 - all0) > 0.85
-
-
-@contextlib.contextmanager
-def thread_count(threads: int | None) -> Iterator[None]:
-    """Runs a block on that many threads of torch's (None: `default_threads()`)."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or default_threads())
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps transformers' bars and notes off the terminal for a block: our own progress is shown there."""
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
-
-
 def save(model: Any, tokenizer: Any, folder: Path, lineage: Lineage, extra: Mapping[str, Any] | None = None) -> None:
     """Writes config, safetensors, tokenizer and `lineage.json`; each item of `extra` becomes a JSON file."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -169,3 +117,16 @@ def weights_fingerprint(folder: Path) -> str:
     from evalsuite.models.folders import read_folder
 
     return fingerprint.of_files(read_folder(folder).files)
+
+
+__all__ = [
+    "Settings",
+    "fit",
+    "language_model_step",
+    "quiet",
+    "reward_step",
+    "save",
+    "scale",
+    "thread_count",
+    "weights_fingerprint",
+]

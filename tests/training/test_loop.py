@@ -24,9 +24,9 @@ from evalsuite.training.loop import (
     reward_step,
     save,
     scale,
-    thread_count,
     weights_fingerprint,
 )
+from evalsuite.training.machine import thread_count
 
 WORLD, NANO = build("nano"), recipe("nano")
 
