@@ -28,7 +28,11 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--data", required=True, metavar="D", help="a file or folder (pairs: also a Hub id)")
     parser.add_argument("--out", required=True, type=Path, metavar="DIR")
     parser.add_argument(
-        "--reward", metavar="R", help="online methods: a reward model, gold[:WORLD], task:NAME, FILE.py:FUNCTION"
+        "--reward",
+        action="append",
+        metavar="R[=WEIGHT]",
+        help="online methods: a reward model, gold[:WORLD], task:NAME, FILE.py:FUNCTION; several are combined "
+        "(combine=sum|lsc)",
     )
     parser.add_argument("--gold", metavar="R", help="a second reward, told in the log and learned from nowhere")
     parser.add_argument("--recipe", metavar="NAME|FILE", help="settings by name (see: list recipes) or a YAML file")
@@ -65,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         reward=args.reward,
         gold=args.gold,
         watch=_watch(args, store),
+        say=common.say,
     )
     if args.engine == "trl":
         from evalsuite.training import trl_bridge

@@ -60,6 +60,7 @@ def collate(items: Sequence[Item], pad_id: int) -> Batch:
         valid=torch.tensor(valid),
         columns={name: torch.tensor([float(item.columns[name]) for item in items]) for name in names},
         given={name: _pad([row.given.get(name, ()) for row in rows], 0.0, torch.float32, longest) for name in given},
+        rows=tuple(item.row for item in items),
     )
 
 

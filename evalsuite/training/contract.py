@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from evalsuite.errors import InputError
 from evalsuite.records import Message
 
 if TYPE_CHECKING:
@@ -29,11 +30,21 @@ if TYPE_CHECKING:
 Kind = Literal["completions", "pairs", "lists", "unpaired", "prompts"]
 
 
+class Unusable(InputError):
+    """A row that no training can use: an empty answer, say, or a prompt longer than the window. `reason` (what stands
+    before a bracket) is what `--skip-bad` counts it under."""
+
+    def __init__(self, where: str, reason: str, mend: str = "mend the row") -> None:
+        super().__init__(f"{where}: {reason}; {mend}, or leave such rows out with --skip-bad")
+        self.reason = reason.split(" (")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One row of training data. `answers` are one (completions, unpaired), two (pairs: the chosen one first) or several
     (lists); `labels` grade them; `columns` are numbers of the row (a margin, a reward gap, the probability that the
-    label is right), `metadata` the rest as it came."""
+    label is right), `metadata` the rest as it came. For messages: `where` is the row's file and number, `fields` what
+    the file calls each answer."""
 
     id: str
     messages: tuple[Message, ...]
@@ -41,6 +52,13 @@ class Row:
     labels: tuple[float, ...] = ()
     columns: Mapping[str, float] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    where: str = ""
+    fields: tuple[str, ...] = ()
+
+    @property
+    def place(self) -> str:
+        """Where the row stands, for messages."""
+        return self.where or f"row {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +88,7 @@ class Item:
 class Batch:
     """B items of up to K sequences as N = K·B rows, rank by rank (all chosen answers, then all rejected ones), padded
     on the right: `ids`, `mask` (N, T); `weight`, `ref` (N, T) or None; `labels`, `valid` (B, K); `columns` (B,);
-    `given` (N, T)."""
+    `given` (N, T); `rows`: of which rows of the data the items are."""
 
     ids: "Tensor"
     mask: "Tensor"
@@ -80,6 +98,7 @@ class Batch:
     valid: "Tensor"
     columns: "Mapping[str, Tensor]"
     given: "Mapping[str, Tensor]" = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
@@ -109,7 +128,8 @@ class Batch:
 class Settings:
     """How anything is optimised; names are TRL's where it has them. AdamW; weight decay falls on matrices, neither on
     embeddings nor on norms. `max_steps` -1: as many as `num_train_epochs` give. `save_steps` 0: only at the end.
-    `lora_r` 0 trains all weights. `skip_bad`: rows that cannot be used are counted instead of refused."""
+    `lora_r` 0 trains all weights. `skip_bad`: rows that cannot be used are counted instead of refused,
+    and so is a step whose loss is no number."""
 
     learning_rate: float = 1e-5
     num_train_epochs: float = 1.0

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from evalsuite.errors import InputError
 from evalsuite.models import Renderer
 from evalsuite.records import Message, assistant
-from evalsuite.training.contract import Tokenised
+from evalsuite.training.contract import Tokenised, Unusable
 
-
-class Unusable(InputError):
-    """A row that no training can use (an empty answer, a prompt longer than the window). `--skip-bad` counts it."""
+NO_ROOM = "'prompt' leaves no room for an answer"
 
 
 @dataclass(frozen=True)
@@ -26,8 +24,6 @@ class Encoder:
 
     def __call__(self, messages: Sequence[Message], answer: str) -> Tokenised:
         """The sequence of a prompt and its answer. Raises Unusable where nothing of the answer would be learned."""
-        if not answer.strip():
-            raise Unusable(f"{self.where}: the answer is empty")
         prompt = self.renderer.prompt_ids(messages)
         whole = self._closed(messages, answer)
         start = _common(prompt, whole)
@@ -35,7 +31,7 @@ class Encoder:
             # Templates may merge the last prompt token with the answer's first; more than one means another prompt.
             raise InputError(f"{self.where}: the chat template writes the prompt otherwise once it is answered")
         if start >= self.max_length:
-            raise Unusable(f"{self.where}: the prompt has {start} tokens, the longest sequence {self.max_length}")
+            raise too_long(self.where, f"{start} tokens", self.max_length)
         ids = whole[: self.max_length]
         return Tokenised(ids, tuple(i >= start for i in range(len(ids))))
 
@@ -50,6 +46,12 @@ class Encoder:
         last = max((i for i, t in enumerate(ids) if t in tokens.special_ids), default=-1)
         tail = tokens.decode(ids[last + 1 :]).strip() if last >= 0 else "."
         return ids[: last + 1] if not tail else (*ids, *ends[:1])
+
+
+def too_long(where: str, length: str, longest: int, mend: str = "shorten it") -> Unusable:
+    """The error for a prompt that does not fit with an answer."""
+    about = f"({length}; the longest sequence is {longest}, by max_length or the model's window)"
+    return Unusable(where, f"{NO_ROOM} {about}", mend)
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:

@@ -9,13 +9,14 @@ hear of everything, so methods compute advantages on whole rounds, and the numbe
         return [item(a, advantage) ...]
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsuite.errors import InputError
 from evalsuite.training import batching
 from evalsuite.training.contract import Batch, Item, Row, Tokenised
+from evalsuite.training.online_combining import Combined
 from evalsuite.training.online_rewards import Reward
 from evalsuite.training.rollouts import Drawing, Policy, read, seed_of, without_adapter
 
@@ -29,7 +30,8 @@ class Online:
     optimiser step takes. `num_iterations`: how often a round's items are gone through. `reference`: the policy that
     KL is measured against: "start" (as training began), "round" (as the round began) or "none". `missing_eos_penalty`
     is taken off the reward of answers that did not end. top_p and top_k are refused: what they cut is not the policy's
-    distribution any more. `rollout_engine` says what draws."""
+    distribution any more. `rollout_engine` says what draws. `combine`: several rewards as a weighted "sum", or by
+    "lsc", against the `reference_quantile` of `reference_samples` answers that the policy gives before any step."""
 
     num_generations: int = 4
     prompts_per_round: int = 0
@@ -41,13 +43,18 @@ class Online:
     missing_eos_penalty: float = 0.0
     reference: Literal["start", "round", "none"] = "start"
     rollout_engine: Literal["hf", "vllm"] = "hf"
+    combine: Literal["sum", "lsc"] = "sum"
+    reference_quantile: float = 0.5
+    reference_samples: int = 8
 
     def __post_init__(self) -> None:
         if self.top_p < 1 or self.top_k > 0:
             raise InputError("top_p and top_k: leave them at 1 and 0; answers are learned from as drawn, not as cut")
         if self.temperature <= 0:
             raise InputError(f"temperature={self.temperature:g}: answers must be drawn; a number above 0 is wanted")
-        for name in ("num_generations", "num_iterations", "max_completion_length"):
+        if not 0 <= self.reference_quantile <= 1:
+            raise InputError(f"reference_quantile={self.reference_quantile:g}: 0 to 1 is wanted")
+        for name in ("num_generations", "num_iterations", "max_completion_length", "reference_samples"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name}={getattr(self, name)}: at least 1 is wanted")
 
@@ -61,13 +68,15 @@ def grouped(config: Online) -> None:
 @dataclass(frozen=True)
 class Judged:
     """One answer: its tokens (with `ref` where there is a reference, `given["behaviour"]`, `given["values"]` where
-    there is a critic), its reward (penalty included), gold reward where that is known, its text."""
+    there is a critic), its reward (penalty included), gold reward where that is known, its text. `parts`: each of
+    several rewards by itself."""
 
     sequence: Tokenised
     reward: float
     gold: float | None
     text: str
     ended: bool
+    parts: Mapping[str, float | None] = field(default_factory=dict)
 
 
 @dataclass
@@ -109,7 +118,7 @@ def _judged(
     seeds = [seed_of(context.seed, context.round, place, n) for place in places for n in range(k)]
     answers = policy.answers(rows, seeds, Drawing(config.temperature, config.max_completion_length))
     texts = [answer.text for answer in answers]
-    rewards = context.reward(rows, texts)
+    rewards, parts = _rewarded(context.reward, rows, texts)
     golds = context.gold(rows, texts) if context.gold is not None else [None] * len(rows)
     sequences = _read([answer.sequence for answer in answers], config, context)
     made = [
@@ -119,10 +128,21 @@ def _judged(
             gold,
             answer.text,
             answer.ended,
+            part,
         )
-        for answer, sequence, reward, gold in zip(answers, sequences, rewards, golds, strict=True)
+        for answer, sequence, reward, gold, part in zip(answers, sequences, rewards, golds, parts, strict=True)
     ]
     return [made[start : start + k] for start in range(0, len(made), k)]
+
+
+def _rewarded(
+    reward: Reward, rows: Sequence[Row], texts: Sequence[str]
+) -> tuple[list[float | None], list[dict[str, float | None]]]:
+    """Rewards, and what each of several says by itself."""
+    if not isinstance(reward, Combined):
+        return reward(rows, texts), [{} for _ in rows]
+    named = reward.named(rows, texts)
+    return reward.together(rows, named), [{name: named[name][i] for name in named} for i in range(len(rows))]
 
 
 def _read(sequences: list[Tokenised], config: Any, context: Context) -> list[Tokenised]:
@@ -166,6 +186,9 @@ def _figures(answers: Sequence[Judged]) -> dict[str, float]:
     refs = [sum(a.sequence.ref) for a in answers if a.sequence.ref is not None]
     if refs:
         found["kl"] = _mean([b - r for b, r in zip(behaviour, refs, strict=True)])
+    for name in answers[0].parts:
+        known = [value for a in answers if (value := a.parts[name]) is not None]
+        found |= {f"reward_{name}": _mean(known)} if known else {}
     golds = [a.gold for a in answers if a.gold is not None]
     return {**found, "gold": _mean(golds)} if golds else found
 

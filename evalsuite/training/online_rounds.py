@@ -15,6 +15,7 @@ from evalsuite.errors import InputError
 from evalsuite.training import batching
 from evalsuite.training.contract import Item, Row, Settings, Tokenised
 from evalsuite.training.online import Context
+from evalsuite.training.online_combining import Combined
 from evalsuite.training.online_rewards import Reward
 from evalsuite.training.rollouts import Policy
 
@@ -33,7 +34,8 @@ class Rounds:
     _round: int = -1
 
     def begin(self, job: Any, accelerator: Any) -> None:
-        """Keeps the policy as it is now, before any step. Raises InputError where weights are shared out."""
+        """Keeps the policy as it is now, before any step (also of a resumed training), and what LSC has to know of it.
+        Raises InputError where weights are shared out."""
         kind = accelerator.distributed_type.value
         if kind not in ("NO", "MULTI_CPU", "MULTI_GPU"):
             raise InputError(f"online methods need whole weights in every process, not {kind}; or: --engine trl")
@@ -44,6 +46,10 @@ class Rounds:
             worn = hasattr(plain, "disable_adapter")  # the start is then what lies under the adapter
             self._frozen = plain if worn else copy.deepcopy(plain).requires_grad_(False).eval()
             self._frozen.to(accelerator.device)
+        if isinstance(self.reward, Combined) and self.reward.how == "lsc":
+            self.policy.push(job.model.to(accelerator.device))
+            self.reward.begin(self.policy, self.prompts, job.config, job.settings.seed, accelerator.process_index,
+                              accelerator.num_processes)  # fmt: skip
 
     def total(self, job: Any, processes: int) -> int:
         """Optimiser steps of the training."""

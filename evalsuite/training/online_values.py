@@ -4,15 +4,20 @@ import copy
 from pathlib import Path
 from typing import Any, Literal
 
+from evalsuite.errors import InputError
+
 Kind = Literal["head", "own"]
+CRITIC = Path("critic", "critic.safetensors")
+"""Where a checkpoint keeps its critic: in a folder of its own, for engines load all safetensors beside config.json."""
 
 
-def with_values(policy: Any, kind: Kind = "head") -> Any:
+def with_values(policy: Any, kind: Kind = "head", keep: bool = False, start: str = "") -> Any:
     """The policy with values. "head": a linear layer on the policy's own last hidden states, zeros at first, so that
     training begins with V = 0. "own": on a copy of the policy's trunk, which the policy's gradient never touches.
 
     The module's forward takes (ids, mask, temperature) → log-probabilities and values, both (B, T), 0 outside the mask.
-    `save_pretrained` writes the policy alone: that is what the training makes.
+    `save_pretrained` writes the policy, which is what the training makes, and the critic where it is to `keep` it;
+    `start` is a checkpoint that kept one. Raises InputError where it has none of this kind and size.
     """
     from torch import nn
 
@@ -47,8 +52,36 @@ def with_values(policy: Any, kind: Kind = "head") -> Any:
         def save_pretrained(self, folder: Path, state_dict: Any = None) -> None:
             own = {n.removeprefix("policy."): w for n, w in (state_dict or {}).items() if n.startswith("policy.")}
             self.policy.save_pretrained(folder, **({"state_dict": own} if own else {}))
+            if keep:
+                from safetensors.torch import save_file
 
-    return WithValues()
+                (folder / CRITIC).parent.mkdir(exist_ok=True)
+                save_file(_critics(state_dict or self.state_dict()), folder / CRITIC)
+
+    made = WithValues()
+    if start:
+        _begin(made, Path(start))
+    return made
+
+
+def _critics(state: Any) -> dict[str, Any]:
+    """The weights that are not the policy's."""
+    return {n: w.detach().cpu().contiguous() for n, w in state.items() if not n.startswith("policy.")}
+
+
+def _begin(module: Any, folder: Path) -> None:
+    """Loads the critic that a checkpoint kept."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(folder / CRITIC)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"critic_from={folder}: has no {CRITIC} (save_critic=true keeps one)") from error
+    shapes = {n: w.shape for n, w in _critics(module.state_dict()).items()}
+    if {n: w.shape for n, w in found.items()} != shapes:
+        raise InputError(f"critic_from={folder}: is the critic of another model, or of another kind (critic=head|own)")
+    module.load_state_dict(found, strict=False)
 
 
 def _trunk(policy: Any) -> Any:

@@ -1,15 +1,16 @@
 """Rows → items with the reference policy's log-probabilities, before the first step."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from evalsuite.errors import InputError
 from evalsuite.records import Progress
 from evalsuite.training import batching
-from evalsuite.training.contract import Item, Row
-from evalsuite.training.encoding import Encoder, Unusable
+from evalsuite.training.contract import Item, Row, Unusable
+from evalsuite.training.encoding import Encoder, too_long
 from evalsuite.training.objectives.scores import token_logps
 
 
@@ -21,48 +22,63 @@ class Prepared:
     skipped: Mapping[str, int] = field(default_factory=dict)
 
 
-def prepare(method: Any, config: Any, rows: Sequence[Row], encoder: Encoder, skip_bad: bool = False) -> Prepared:
-    """Every row as the method's items. Raises InputError for the first row that cannot be used, unless `skip_bad`."""
+def prepare(
+    method: Any, config: Any, rows: Sequence[Row], encoder: Encoder, skipped: Counter[str] | None = None
+) -> Prepared:
+    """Every row as the method's items. Raises Unusable for the first row that cannot be used, unless such rows are
+    counted in `skipped`."""
     items: list[Item] = []
-    skipped: Counter[str] = Counter()
     for row in rows:
-        try:
+        with _counted(skipped):
             _check(row)
-            items += method.items(row, replace(encoder, where=f"row {row.id}"), config)
-        except Unusable as error:
-            if not skip_bad:
-                raise InputError(f"{error}; mend it, or leave such rows out with --skip-bad") from error
-            skipped[str(error).partition(": ")[2].split(" (")[0]] += 1
+            items += method.items(row, replace(encoder, where=row.place), config)
     if hasattr(method, "arrange"):
         items = method.arrange(items)
     if not items:
-        raise InputError("no row can be trained on" + (f" ({dict(skipped)})" if skipped else ""))
-    return Prepared(items, dict(skipped))
+        raise InputError("--data: no row can be trained on" + _reasons(skipped))
+    return Prepared(items, dict(skipped or {}))
 
 
-def askable(rows: Sequence[Row], encoder: Encoder, config: Any, skip_bad: bool = False) -> tuple[list[Row], Prepared]:
-    """Prompts that leave room for an answer, for methods that draw answers. Raises InputError as `prepare` does."""
+def askable(
+    rows: Sequence[Row], encoder: Encoder, config: Any, skipped: Counter[str] | None = None
+) -> tuple[list[Row], Prepared]:
+    """Prompts that leave room for an answer, for methods that draw answers. Raises Unusable as `prepare` does."""
     kept: list[Row] = []
-    skipped: Counter[str] = Counter()
     for row in rows:
-        length = len(encoder.renderer.prompt_ids(row.messages))
-        if length + config.max_completion_length <= encoder.max_length:
+        with _counted(skipped):
+            length, room = len(encoder.renderer.prompt_ids(row.messages)), config.max_completion_length
+            if length + room > encoder.max_length:
+                about = f"{length} tokens, max_completion_length={room}"
+                raise too_long(row.place, about, encoder.max_length, "shorten it, lower max_completion_length")
             kept.append(row)
-            continue
-        if not skip_bad:
-            raise InputError(
-                f"row {row.id}: the prompt has {length} tokens and an answer up to {config.max_completion_length}, the "
-                f"longest sequence {encoder.max_length}; lower max_completion_length, or leave it out with --skip-bad"
-            )
-        skipped["the prompt leaves no room for an answer"] += 1
     if not kept:
-        raise InputError(f"no prompt can be used ({dict(skipped)})")
-    return kept, Prepared([], dict(skipped))
+        raise InputError("--data: no prompt can be used" + _reasons(skipped))
+    return kept, Prepared([], dict(skipped or {}))
+
+
+@contextmanager
+def _counted(skipped: Counter[str] | None) -> Iterator[None]:
+    """Counts a row that cannot be used, where that is asked for."""
+    try:
+        yield
+    except Unusable as error:
+        if skipped is None:
+            raise
+        skipped[error.reason] += 1
+
+
+def _reasons(skipped: Counter[str] | None) -> str:
+    return f" ({', '.join(f'{why}: {n} rows' for why, n in skipped.items())})" if skipped else ""
 
 
 def _check(row: Row) -> None:
+    """Raises Unusable for answers from which nothing can be learned."""
+    names = row.fields or ("the answer",) * len(row.answers)
+    for name, answer in zip(names, row.answers, strict=True):
+        if not answer.strip():
+            raise Unusable(row.place, f"{name} is empty", "give it a text")
     if len(row.answers) == 2 and row.answers[0] == row.answers[1]:
-        raise Unusable(f"row {row.id}: the chosen answer is the rejected one")
+        raise Unusable(row.place, f"{names[0]} and {names[1]} are the same text", "let them differ")
 
 
 def with_reference(

@@ -3,7 +3,8 @@
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib import metadata
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, get_args
 
 from evalsuite.data import fingerprint
 from evalsuite.errors import InputError, unknown
-from evalsuite.models import Model, ModelOptions, renderer, resolve
+from evalsuite.models import Model, ModelOptions, Renderer, renderer, resolve
 from evalsuite.records import Lineage, Progress
 from evalsuite.training import data, methods, preparing, saving
 from evalsuite.training.callbacks import Watch
@@ -19,6 +20,8 @@ from evalsuite.training.contract import Row, Settings
 from evalsuite.training.encoding import Encoder
 from evalsuite.training.loading import folder_of, load
 from evalsuite.training.log import Log, Tracker
+from evalsuite.training.log import check as check_trackers
+from evalsuite.training.online_combining import combined
 from evalsuite.training.online_rewards import Reward, source
 from evalsuite.training.online_rounds import Rounds
 from evalsuite.training.rollouts import policy_of
@@ -37,9 +40,10 @@ class Order:
     limit: int | None = None
     trackers: Sequence[Tracker] = ()
     options: ModelOptions = field(default_factory=ModelOptions)
-    reward: str | None = None  # what online methods are rewarded by (`online_rewards.source`)
+    reward: str | Sequence[str] | None = None  # what online methods are rewarded by (`online_combining.combined`)
     gold: str | None = None  # a second one, for the log alone
     watch: Watch | None = None  # evaluates as training goes
+    say: Callable[[str], None] = lambda _: None  # what a person should know before the first step
 
 
 def start(order: Order, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
@@ -49,6 +53,7 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
         return _merge(order, method)
     config, settings = configured(method, order.changes, order.method)
     saving.check_free(order.out, resume)
+    check_trackers(order.trackers)
     if method.MODEL == "none":
         return _answered(order, method, config, settings, progress)
     model = resolve(order.model, order.options)
@@ -56,15 +61,19 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
     made = renderer(model)
     if made is None:
         raise InputError(f"--model {order.model}: has no tokenizer to train with")
-    rows = data.read(order.data, method.DATA, order.limit)
+    skipped = Counter[str]() if settings.skip_bad else None
+    rows = data.read(order.data, method.DATA, order.limit, skipped)
+    if made.template is None and main_process():
+        order.say(f"--model {order.model}: has no chat template; turns are learned as plain text, as `run` asks them "
+                  "(--template FILE gives it one)")  # fmt: skip
     longest = min(settings.max_length, model.context_window or settings.max_length)
     encoder = Encoder(made, longest, whole=method.MODEL == "reward")
     online = hasattr(method, "rollout")
     if online:
-        rows, prepared = preparing.askable(rows, encoder, config, settings.skip_bad)
-        rewards = rewards_of(order)
+        rows, prepared = preparing.askable(rows, encoder, config, skipped)
+        rewards = rewards_of(order, config)
     else:
-        prepared = preparing.prepare(method, config, rows, encoder, settings.skip_bad)
+        prepared = preparing.prepare(method, config, rows, encoder, skipped)
     net = load(model, method.MODEL, settings, heads=getattr(config, "heads", 1))
     pad_id = made.tokens.pad_id
     net.config.pad_token_id = pad_id
@@ -77,7 +86,7 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
     begun = saving.states(order.out)[-1] if resume and saving.states(order.out) else 0
     job = Job(
         method, config, settings, net, items, pad_id, order.out,
-        card={"lineage": asdict(lineage), "training": card}, tokenizer=tokenizer_of(folder_of(model)),
+        card={"lineage": asdict(lineage), "training": card}, tokenizer=tokenizer_of(model, made),
         progress=progress, log=Log(order.out, order.trackers, begun) if main_process() else None,
     )  # fmt: skip
     if online:
@@ -85,7 +94,11 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
         job.rounds = Rounds(rows, policy, *rewards)
     if order.watch is not None:
         job.called = order.watch.set(lineage, settings.eval_steps).called(job.tokenizer)
-    steps = train(job, resume)
+    try:
+        steps = train(job, resume)
+    finally:
+        if job.log is not None:
+            job.log.close()
     return {**card, "steps": steps, "out": str(order.out)}
 
 
@@ -95,7 +108,8 @@ def card_of(
 ) -> dict[str, Any]:  # fmt: skip
     """What `training.json` says of a training before it begins."""
     (config, settings), (rows, prepared) = chosen, used
-    told = {"reward": order.reward, "gold": order.gold} if method.DATA == "prompts" else {}
+    words = _words(order)
+    told = {"reward": words[0] if len(words) == 1 else words, "gold": order.gold} if method.DATA == "prompts" else {}
     return {
         "method": order.method,
         "config": asdict(config),
@@ -116,7 +130,7 @@ def card_of(
 
 def _merge(order: Order, method: Any) -> dict[str, Any]:
     """Two checkpoints of one shape as a third one."""
-    from evalsuite.training.loop import quiet
+    from evalsuite.training.machine import quiet
 
     config, settings = configured(method, order.changes, order.method)
     saving.check_free(order.out, resume=False)
@@ -135,24 +149,31 @@ def _merge(order: Order, method: Any) -> dict[str, Any]:
     card = {"method": order.method, "config": asdict(config), "model": {"address": order.model},
             "data": {"source": order.data, "fingerprint": second.fingerprint, "items": 2, "skipped": {}}}  # fmt: skip
     lineage = Lineage(first.fingerprint, first.name, order.method, order.data)
-    saving.write(net, tokenizer_of(folder_of(first)), order.out, {"lineage": asdict(lineage), "training": card})
+    saving.write(net, tokenizer_of(first), order.out, {"lineage": asdict(lineage), "training": card})
     return {**card, "steps": 0, "out": str(order.out)}
 
 
-def rewards_of(order: Order) -> tuple[Reward, Reward | None]:
+def rewards_of(order: Order, config: Any) -> tuple[Reward, Reward | None]:
     """The reward and, where it is asked for, the gold reward. Raises InputError where there is none."""
-    if order.reward is None:
+    words = _words(order)
+    if not words:
         raise InputError(f"train {order.method}: needs --reward (a reward model, gold, task:NAME or FILE.py:FUNCTION)")
     gold = source(order.gold, order.options) if order.gold is not None else None
-    return source(order.reward, order.options), gold
+    return combined(words, config.combine, config.reference_quantile, order.options), gold
+
+
+def _words(order: Order) -> list[str]:
+    return [order.reward] if isinstance(order.reward, str) else list(order.reward or ())
 
 
 def _answered(order: Order, method: Any, config: Any, settings: Settings, progress: Progress | None) -> dict[str, Any]:
     """A method that trains nothing and writes answers: of any model that speaks, a server's too."""
     model = resolve(order.model, order.options)
-    rows, rewards = data.read(order.data, method.DATA, order.limit), rewards_of(order)
+    skipped = Counter[str]() if settings.skip_bad else None
+    rows, rewards = data.read(order.data, method.DATA, order.limit, skipped), rewards_of(order, config)
     figures = method.answer(model, rows, config, rewards, order.out, settings.seed, progress)
-    card = {**card_of(order, method, (config, settings), model, (rows, preparing.Prepared([]))), "figures": figures}
+    prepared = preparing.Prepared([], dict(skipped or {}))
+    card = {**card_of(order, method, (config, settings), model, (rows, prepared)), "figures": figures}
     (order.out / "training.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")
     return {**card, "steps": 0, "out": str(order.out)}
 
@@ -193,7 +214,11 @@ def _typed(key: str, default: Any, value: Any, known: Sequence[Any] = ()) -> Any
         raise InputError(f"{key}={value}: a value like {default!r} is wanted") from error
 
 
-def tokenizer_of(path: Path) -> Any:
+def tokenizer_of(model: Model, made: Renderer | None = None) -> Any:
+    """The checkpoint's tokenizer, with the template that was trained with: `run` then asks as training did."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(folder_of(model))
+    if made is not None and model.options.template != "auto":
+        tokenizer.chat_template = made.template
+    return tokenizer

@@ -12,9 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.errors import InputError
-from evalsuite.training.loop import quiet
+from evalsuite.training.machine import quiet
 
 BESIDE = "rollout.json"
+LAST = ("config.json", "adapter_config.json")
+"""Without one of these no folder is a checkpoint: they are the first to go and the last to come."""
+ANSWERS = "responses.jsonl"
+"""What a method writes that trains nothing."""
+PASSING = (".state", ".weights")
+"""What lies in --out while it trains: a state half written, weights for a rollout engine."""
 STATE = re.compile(r"state-(\d+)")
 
 
@@ -53,9 +59,12 @@ def resume(accelerator: Any, out: Path, restore: Callable[[Mapping[str, Any]], N
 
 
 def check_free(out: Path, resume: bool) -> None:
-    """Raises InputError where a folder holds another training that `--resume` does not ask for."""
-    if (out / "training.json").is_file():
-        raise InputError(f"--out {out}: holds a finished training; choose another folder")
+    """Raises InputError where a folder holds a checkpoint, or another training that `--resume` does not ask for."""
+    told = (out / "training.json").is_file()
+    if any((out / name).is_file() for name in LAST) or (told and (out / ANSWERS).is_file()):
+        raise InputError(
+            f"--out {out}: holds {'a finished training' if told else 'a checkpoint already'}; choose another folder"
+        )
     if states(out) and not resume:
         raise InputError(f"--out {out}: holds an unfinished training; go on with --resume, or choose another folder")
 
@@ -64,8 +73,8 @@ def finish(accelerator: Any, model: Any, tokenizer: Any, out: Path, card: Mappin
     """Writes the finished checkpoint and removes the states. `config.json` comes last: without it nothing loads."""
     accelerator.wait_for_everyone()
     if snapshot(accelerator, model, tokenizer, out, card):
-        for step in states(out):
-            shutil.rmtree(out / f"state-{step}")
+        for name in (*(f"state-{step}" for step in states(out)), *PASSING):
+            shutil.rmtree(out / name, ignore_errors=True)
 
 
 def snapshot(accelerator: Any, model: Any, tokenizer: Any, out: Path, card: Mapping[str, Any]) -> bool:
@@ -100,9 +109,11 @@ def _whole(sharded: Any, state: Mapping[str, Any]) -> Any:
 def write(
     model: Any, tokenizer: Any, out: Path, card: Mapping[str, Any], state: Mapping[str, Any] | None = None
 ) -> None:
-    """Writes a checkpoint's folder whole."""
+    """Writes a checkpoint's folder whole: at no moment does it, or anything in it, load as another one than this."""
     partial = out / ".finished"
     shutil.rmtree(partial, ignore_errors=True)
+    for name in LAST:
+        (out / name).unlink(missing_ok=True)
     partial.mkdir(parents=True)
     with quiet():
         model.save_pretrained(partial, **({"state_dict": state} if state is not None else {}))
@@ -110,7 +121,6 @@ def write(
         tokenizer.save_pretrained(partial)
     for name, value in card.items():
         (partial / f"{name}.json").write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    last = ("config.json", "adapter_config.json")
-    for path in sorted(partial.iterdir(), key=lambda p: p.name in last):
+    for path in sorted(partial.iterdir(), key=lambda p: p.name in LAST):
         path.replace(out / path.name)
     partial.rmdir()

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+IN_A_ROW = 5
+"""Steps without a number that are not left out any more."""
+
+
 class TrainingError(EvalsuiteError):
     """Training cannot go on: the loss is no number, say. What was saved before is whole."""
 
@@ -38,7 +42,7 @@ class TrainingError(EvalsuiteError):
 class Job:
     """One training. `called` after every optimiser step with (step, model); it stops the training where it returns
     True. `card` is what the checkpoint says about how it was made. An online method's items come from `rounds`
-    (`online_rounds.Rounds`)."""
+    (`online_rounds.Rounds`). `left_out`: the steps that were not taken, because their loss is no number (skip_bad)."""
 
     method: Any
     config: Any
@@ -53,6 +57,7 @@ class Job:
     progress: Progress | None = None
     log: Log | None = None
     rounds: Any = None
+    left_out: list[int] = field(default_factory=list)
 
 
 def train(job: Job, resume: bool = False) -> int:
@@ -86,16 +91,17 @@ def train(job: Job, resume: bool = False) -> int:
         done = step + 1
         last = done == total
         stop = job.called is not None and job.called(done, model)
-        if job.log is not None and (last or stop or done % s.logging_steps == 0):
+        if job.log is not None and figures and (last or stop or done % s.logging_steps == 0):
             told = job.rounds.figures if job.rounds is not None else {}
             job.log.write(done, {**figures, **told, "seconds": monotonic() - started})
         if progress is not None:
-            progress(done, total, f"loss {figures['loss']:.4f}")
+            progress(done, total, f"loss {figures['loss']:.4f}" if figures else "left out")
         if s.save_steps and done % s.save_steps == 0 and not last:
             saving.keep(accelerator, job.out, done, *([job.rounds.state()] if job.rounds is not None else []))
         if stop:
             break
     how = {"processes": accelerator.num_processes, "distributed": accelerator.distributed_type.value, "steps": done}
+    how |= {"steps_left_out": job.left_out} if job.left_out else {}
     card = {**job.card, "training": {**job.card.get("training", {}), **how}}
     saving.finish(accelerator, model, job.tokenizer, job.out, card)
     return done
@@ -133,7 +139,8 @@ def launched() -> Any:
 def _step(
     job: Job, accelerator: Any, model: Any, optimizer: Any, parts: list[Batch], step: int, total: int
 ) -> dict[str, float]:
-    """One optimiser step over the parts of an accumulated batch; its figures, means over what the loss counts."""
+    """One optimiser step over the parts of an accumulated batch; its figures, means over what the loss counts. None of
+    them where the step was left out."""
     import torch
 
     s = job.settings
@@ -153,11 +160,26 @@ def _step(
     norm = accelerator.clip_grad_norm_(model.parameters(), s.max_grad_norm)
     means = {k: accelerator.reduce(v.detach(), "sum").item() / whole for k, v in sums.items()}
     if not all(map(_finite, (means["loss"], float(norm)))):
-        raise TrainingError(f"step {step + 1}: the loss is {means['loss']}, its gradient's norm {float(norm)}; "
-                            "lower learning_rate, or look at the rows of this batch")  # fmt: skip
+        _leave_out(job, step, parts, f"the loss is {means['loss']:g}, its gradient's norm {float(norm):g}")
+        optimizer.zero_grad(set_to_none=True)
+        return {}
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return {**means, "grad_norm": float(norm), "learning_rate": lr, "tokens": float(sum(part.tokens for part in parts))}
+
+
+def _leave_out(job: Job, step: int, parts: Sequence[Batch], why: str) -> None:
+    """Counts a step that cannot be taken. Raises TrainingError where that is not asked for, and where it is the
+    `IN_A_ROW`th of such steps together: then it is the weights that have gone wrong, and no row's fault."""
+    rows = [row for part in parts for row in part.rows if row]
+    among = f", on the rows of id {', '.join(rows[:8])}{', ...' if len(rows) > 8 else ''}" if rows else ""
+    before = [step + 1 - k for k in range(IN_A_ROW - 1, 0, -1)]
+    if not job.settings.skip_bad:
+        raise TrainingError(f"step {step + 1}: {why}{among}; lower learning_rate, mend the rows, or leave such steps "
+                            "out with --skip-bad")  # fmt: skip
+    if job.left_out[-len(before) :] == before:
+        raise TrainingError(f"step {step + 1}: {why}{among}, {IN_A_ROW} times in a row; lower learning_rate")
+    job.left_out.append(step + 1)
 
 
 def forward(method: Any, model: Any, batch: Batch, config: Any) -> "Tensor":

@@ -26,7 +26,7 @@ PAIR_FIGURES = {"rewards/margins": "margin", "rewards/accuracies": "accuracy", "
                 "rewards/rejected": "reward_rejected"}  # fmt: skip
 ROUNDS = {"num_generations": "num_generations", "num_iterations": "num_iterations", "temperature": "temperature",
           "max_completion_length": "max_completion_length", "epsilon": "epsilon", "beta": "beta"}  # fmt: skip
-ENGINE: Mapping[str, Mapping[Any, Mapping[str, Any]]] = {"engine": {"hf": {}, "vllm": {"use_vllm": True}}}
+ENGINE: Mapping[str, Mapping[Any, Mapping[str, Any]]] = {"rollout_engine": {"hf": {}, "vllm": {"use_vllm": True}}}
 DIVERGENCES = {
     "reverse_kl": "reverse_kl",
     "forward_kl": "forward_kl",

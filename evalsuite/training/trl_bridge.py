@@ -8,6 +8,7 @@ unless HF_HUB_DISABLE_TELEMETRY=0.
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
@@ -21,7 +22,7 @@ from evalsuite.records import Lineage, Progress, user
 from evalsuite.training import data, methods, preparing, run, saving
 from evalsuite.training.contract import Item, Row, Settings
 from evalsuite.training.encoding import Encoder
-from evalsuite.training.loading import folder_of, load, lora_config
+from evalsuite.training.loading import load, lora_config
 from evalsuite.training.log import Log
 from evalsuite.training.online_rewards import Reward
 from evalsuite.training.trainer import TrainingError
@@ -51,13 +52,13 @@ def start(order: run.Order, resume: bool = False, progress: Progress | None = No
     log = Log(order.out, order.trackers, _step(begun)) if run.main_process() else None
     given = {"output_dir": str(order.out / STATES), **shared(settings, bridged.trainer), **knobs}
     lineage = Lineage(model.fingerprint, model.name, order.method, f"{order.data} ({len(rows)} rows)")
-    tokenizer = run.tokenizer_of(folder_of(model))
+    tokenizer = run.tokenizer_of(model, made)
     watch = [order.watch.set(lineage, settings.eval_steps).callback(tokenizer)] if order.watch is not None else []
     trainer = _made(
         getattr(trl, f"{bridged.trainer}Trainer"),
         model=load(model, method.MODEL, replace(settings, lora_r=0, gradient_checkpointing=False)),
         args=getattr(trl, f"{bridged.trainer}Config")(**given),
-        processing_class=spoken(run.tokenizer_of(folder_of(model)), made),
+        processing_class=spoken(run.tokenizer_of(model), made),
         train_dataset=table(rows, prepared.items, order.method),
         peft_config=lora_config(method.MODEL, settings) if settings.lora_r else None,
         callbacks=[_teller(bridged, log, progress), *watch],
@@ -66,7 +67,11 @@ def start(order: run.Order, resume: bool = False, progress: Progress | None = No
     engine = {"name": "trl", "version": metadata.version("trl"), "arguments": knobs}
     card = {**run.card_of(order, method, (config, settings), model, (rows, prepared)), "engine": engine}
     told = {"lineage": asdict(lineage), "training": {**card, "template": made.template_name}}
-    return _trained(trainer, order.out, tokenizer, told, begun)
+    try:
+        return _trained(trainer, order.out, tokenizer, told, begun)
+    finally:
+        if log is not None:
+            log.close()
 
 
 def _read(
@@ -75,11 +80,12 @@ def _read(
     """Rows and items as our loop has them, and for online methods the reward."""
     config, settings = chosen
     encoder = Encoder(made, min(settings.max_length, model.context_window or settings.max_length))
-    rows = data.read(order.data, method.DATA, order.limit)
+    skipped = Counter[str]() if settings.skip_bad else None
+    rows = data.read(order.data, method.DATA, order.limit, skipped)
     if method.DATA != "prompts":
-        return rows, preparing.prepare(method, config, rows, encoder, settings.skip_bad), {}
-    rows, prepared = preparing.askable(rows, encoder, config, settings.skip_bad)
-    reward, _ = run.rewards_of(order)
+        return rows, preparing.prepare(method, config, rows, encoder, skipped), {}
+    rows, prepared = preparing.askable(rows, encoder, config, skipped)
+    reward, _ = run.rewards_of(order, config)
     return rows, prepared, {"reward_funcs": rewarded(reward, rows, config.missing_eos_penalty, made.tokens.eos_ids)}
 
 
@@ -172,7 +178,7 @@ def _made(trainer: Any, **given: Any) -> Any:
     """TRL's trainer, its refusals in one line."""
     from transformers import PrinterCallback
 
-    from evalsuite.training.loop import quiet
+    from evalsuite.training.machine import quiet
 
     try:
         with quiet():

@@ -120,6 +120,14 @@ def test_our_recipes_cross_the_bridge(name) -> None:
     assert set(knobs) | set(trl_arguments.shared(settings, trl_bridge.BRIDGED[method].trainer)) <= set(known)
 
 
+def test_a_rollout_engine_is_trls_own() -> None:
+    for method in ("grpo", "rloo"):
+        config = methods.find(method).Config
+        for engine, wanted in (("vllm", True), ("hf", None)):
+            found = trl_arguments.arguments(trl_bridge.BRIDGED[method], config(rollout_engine=engine), config())
+            assert found.get("use_vllm") == wanted
+
+
 BAD = [
     ("listwise", (), "has no listwise; it has sft, reward, dpo, kto, grpo, rloo"),
     ("dpo", ("loss_type=simpo",), "loss_type=simpo: TRL's DPOTrainer has it not"),

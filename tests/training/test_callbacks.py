@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -49,6 +50,12 @@ def words(tiny, tmp_path, out, *more) -> list[str]:
             "learning_rate=5e-3", "dtype=float32", "logging_steps=1", "warmup_ratio=0", *more]  # fmt: skip
 
 
+def spoken(tokens: Any, row: dict[str, str]) -> list[int]:
+    """A row as the tiny model speaks it, cut to sixteen tokens."""
+    turns = [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]
+    return [tokens.bos_token_id, *tokens.apply_chat_template(turns, return_dict=False)][:16]
+
+
 def test_our_loop_is_watched_and_goes_the_same_way(tiny, tmp_path, store) -> None:
     watched = ("--evaluate", "keeping", "eval_steps=2", "--evaluate-limit", "5", "--store", str(store))
     assert main(words(tiny, tmp_path, "alone", "max_steps=4")) == 0
@@ -90,16 +97,15 @@ def test_a_gate_stops_our_loop(tiny, tmp_path, store) -> None:
     assert json.loads((tmp_path / "out" / "training.json").read_text())["steps"] == rows[-1]["step"]
 
 
-def test_a_gate_stops_transformers_own_trainer(tiny, tmp_path, store) -> None:
+def test_a_gate_stops_transformers_own_trainer(tiny, tmp_path, store, monkeypatch) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainingArguments
 
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(scratch))
     api.run(str(tiny), "keeping", store_dir=store, name="before", limit=40)
     tokens, model = AutoTokenizer.from_pretrained(tiny), AutoModelForCausalLM.from_pretrained(tiny)
-    rows = []
-    for row in ROWS:
-        turns = [{"role": "user", "content": row["prompt"]}, {"role": "assistant", "content": row["completion"]}]
-        ids = [tokens.bos_token_id, *tokens.apply_chat_template(turns, return_dict=False)]
-        rows.append({"input_ids": ids[:16], "labels": ids[:16]})
+    rows = [{"input_ids": ids, "labels": ids} for ids in (spoken(tokens, row) for row in ROWS)]
     args = TrainingArguments(
         output_dir=str(tmp_path / "hf"), max_steps=80, learning_rate=5e-3, per_device_train_batch_size=1, use_cpu=True,
         report_to="none", save_strategy="no", disable_tqdm=True,
@@ -111,7 +117,53 @@ def test_a_gate_stops_transformers_own_trainer(tiny, tmp_path, store) -> None:
     assert seen[-1]["lost"] == ["keeping"]
     assert trainer.state.global_step == seen[-1]["step"] < 80
     assert model.training, "the trainer's mode is put back"
-    assert not list(Path("/tmp").glob("evalsuite-watch-*/config.json"))
+    assert not list(scratch.glob("evalsuite-watch-*"))
+
+
+def test_a_gate_stops_a_loop_of_ones_own_on_accelerate(tiny, tmp_path, store) -> None:
+    from accelerate import Accelerator
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    api.run(str(tiny), "keeping", store_dir=store, name="before", limit=40)
+    tokens, accelerator = AutoTokenizer.from_pretrained(tiny), Accelerator(cpu=True)
+    model = AutoModelForCausalLM.from_pretrained(tiny)
+    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters(), lr=5e-3))
+    rows = [torch.tensor([spoken(tokens, row)]) for row in ROWS]
+    watch = Watch(["keeping"], 20, tmp_path / "watch", limit=40, store=store, against="before", margin="5pt")
+    called = watch.called(tokens)
+    for step in range(1, 81):
+        ids = rows[step % len(rows)]
+        accelerator.backward(model(input_ids=ids, labels=ids).loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        if called(step, model):
+            break
+    seen = callbacks.read(tmp_path / "watch")
+    assert seen[-1]["lost"] == ["keeping"]
+    assert step == seen[-1]["step"] < 80
+
+
+def test_a_gate_stops_trls_own_trainer(tiny, tmp_path, store) -> None:
+    trl = pytest.importorskip("trl", minversion="1.16")
+    from datasets import Dataset
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    api.run(str(tiny), "keeping", store_dir=store, name="before", limit=40)
+    tokens = AutoTokenizer.from_pretrained(tiny)
+    args = trl.SFTConfig(
+        output_dir=str(tmp_path / "trl"), max_steps=80, learning_rate=5e-3, per_device_train_batch_size=1, use_cpu=True,
+        report_to="none", save_strategy="no", disable_tqdm=True, bf16=False, gradient_checkpointing=False,
+    )  # fmt: skip
+    watch = Watch(["keeping"], 20, tmp_path / "watch", limit=40, store=store, against="before", margin="5pt")
+    trainer = trl.SFTTrainer(
+        model=AutoModelForCausalLM.from_pretrained(tiny), args=args, processing_class=tokens,
+        train_dataset=Dataset.from_list([{"input_ids": spoken(tokens, row)} for row in ROWS]),
+        callbacks=[watch.callback(tokens)],
+    )  # fmt: skip
+    trainer.train()
+    seen = callbacks.read(tmp_path / "watch")
+    assert seen[-1]["lost"] == ["keeping"]
+    assert trainer.state.global_step == seen[-1]["step"] < 80
 
 
 def test_trls_trainer_is_watched(tiny, tmp_path, store) -> None:

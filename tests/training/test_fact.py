@@ -1,6 +1,8 @@
 """FactTune: pairs by a knowledge source or by the policy's own confidence, and the DPO on them, end to end."""
 
 import json
+import math
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from evalsuite import api
 from evalsuite.cli import main
 from evalsuite.records import user
+from evalsuite.scoring.facts_confidence import classes, max_conf
 from evalsuite.training import methods, online
 from evalsuite.training.contract import Row, Tokenised
 from evalsuite.training.log import read as read_log
@@ -68,6 +71,25 @@ def test_the_policys_own_confidence_chooses(groups) -> None:
     assert [i.columns["counts"] for i in items] == [0.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     assert texts(items[3]) == ("Otto", "Ivy"), "not what the reward says"
     assert context.figures["confidence"] == pytest.approx(2 / 6)
+
+
+def test_confidence_is_unbiased_and_the_largest_share_of_few_draws_is_not() -> None:
+    """All draws of three from a known policy. The share of further draws that say the same as an answer is the answer's
+    own probability on average; the largest share is P(all the same) + 2/3 P(two the same) + 1/3 P(none)."""
+    chance, config = {"Ivy": 0.5, "Otto": 0.3, "Tess": 0.2}, fact.Config(num_generations=3, samples=3)
+    group = [[judged(name, 0.0) for name in chance]]
+    mean, largest = dict.fromkeys(chance, 0.0), 0.0
+    for drawn in product(chance, repeat=3):
+        weight = math.prod(chance[name] for name in drawn)
+        policy = SimpleNamespace(answers=lambda *_, drawn=drawn: [SimpleNamespace(text=name) for name in drawn])
+        (found,) = fact.confidence(policy, PROMPTS[:1], group, config, SimpleNamespace(seed=0, round=0))
+        for name, value in zip(chance, found, strict=True):
+            mean[name] += weight * value
+        largest += weight * max_conf(classes(drawn))
+    assert mean == pytest.approx(chance)
+    same, none = sum(p**3 for p in chance.values()), 6 * math.prod(chance.values())
+    assert largest == pytest.approx(same + 2 / 3 * (1 - same - none) + none / 3)
+    assert largest > max(chance.values()) + 0.1
 
 
 @pytest.mark.parametrize("truth", ["reward", "confidence"])

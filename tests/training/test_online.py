@@ -118,6 +118,35 @@ def test_a_resumed_training_ends_bitwise_where_an_unbroken_one_does(
     assert told[0] == told[1]
 
 
+@pytest.mark.parametrize("kind", ["head", "own"])
+def test_the_critic_is_kept_where_it_is_asked_for_and_can_be_begun_with(tiny, prompts, tmp_path, capsys, kind) -> None:
+    """What was kept comes back bit by bit, and the checkpoint is to everybody else the one without it."""
+    more = (*QUICK, "num_generations=2", "max_steps=2", "learning_rate=1e-2", f"critic={kind}")
+    assert run("ppo", tiny, prompts, tmp_path / "plain", *more) == 0
+    assert not (tmp_path / "plain" / "critic").exists()
+    assert run("ppo", tiny, prompts, tmp_path / "kept", *more, "save_critic=true") == 0
+    from safetensors.torch import load_file
+
+    one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "kept"))
+    assert all(torch.equal(one[k], other[k]) for k in one)
+    critic = load_file(tmp_path / "kept" / "critic" / "critic.safetensors")
+    assert {"critic.weight", "critic.bias"} <= set(critic)
+    assert any(name.startswith("trunk.") for name in critic) == (kind == "own")
+    assert critic["critic.weight"].abs().max() > 0
+    assert resolve(str(tmp_path / "kept")).fingerprint == resolve(str(tmp_path / "plain")).fingerprint
+    still = (*QUICK, "num_generations=2", "max_steps=1", "learning_rate=0", f"critic={kind}", "save_critic=true")
+    assert run("ppo", tiny, prompts, tmp_path / "on", *still, f"critic_from={tmp_path / 'kept'}") == 0
+    again = load_file(tmp_path / "on" / "critic" / "critic.safetensors")
+    assert all(torch.equal(critic[k], again[k]) for k in critic)
+    for wrong, said in (
+        (f"critic_from={tmp_path / 'plain'}", "has no critic"),
+        (f"critic_from={tmp_path / 'kept'}", "of another kind"),
+    ):
+        changed = f"critic={'own' if kind == 'head' else 'head'}"
+        assert run("ppo", tiny, prompts, tmp_path / "no", *more[:-1], changed, wrong) == 2
+        assert said in capsys.readouterr().err
+
+
 def test_accumulation_does_not_matter(tiny, prompts, tmp_path) -> None:
     more = ("max_completion_length=10", "logging_steps=1", "dtype=float32", "num_generations=4", "max_steps=4",
             "learning_rate=1e-3", "loss_type=dapo")  # fmt: skip

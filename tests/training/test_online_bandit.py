@@ -9,11 +9,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from evalsuite.errors import InputError
 from evalsuite.records import user
 from evalsuite.training import batching, methods, online
 from evalsuite.training.contract import Item, Row, Tokenised
 from evalsuite.training.objectives import targets
 from evalsuite.training.online import Context, Judged
+from evalsuite.training.online_combining import Combined
 from evalsuite.training.online_values import with_values
 from evalsuite.training.rollouts import Answer, Drawing
 
@@ -66,9 +68,12 @@ class Puller:
         return [Answer((0,), (arm,), (float(logps[arm]),), str(arm), True) for arm in drawn]
 
 
-def trained(name: str, temperature: float = 1.0, rounds: int = 120, each: int = 64, **knobs: Any) -> Tensor:
-    """The mean policy over the last quarter of a training."""
+def trained(
+    name: str, temperature: float = 1.0, rounds: int = 120, each: int = 64, judged: Any = None, **knobs: Any
+) -> Tensor:
+    """The mean policy over the last quarter of a training, rewarded by the world's own reward or by `judged`."""
     rho, reward = world()
+    judged = judged or (lambda _, texts: [float(reward[int(t)]) for t in texts])
     method = methods.find(name)
     config = method.Config(num_generations=each, temperature=temperature, max_completion_length=1, **knobs)
     bandit = Bandit(torch.randn(ARMS, generator=torch.Generator().manual_seed(5)))
@@ -79,7 +84,7 @@ def trained(name: str, temperature: float = 1.0, rounds: int = 120, each: int = 
     for number in range(rounds):
         for group in optimizer.param_groups:
             group["lr"] = 0.1 * temperature * (1 - number / rounds) + 0.002
-        context = Context(lambda _, texts: [float(reward[int(t)]) for t in texts], None, module, frozen, 0, 0, number)
+        context = Context(judged, None, module, frozen, 0, 0, number)
         batch = batching.collate(method.rollout(puller, [ROW], config, context), 0)
         for _ in range(config.num_iterations):
             value, _ = method.loss(method.forward(module, batch, config), batch, config)
@@ -113,6 +118,42 @@ def test_it_ends_at_the_tilted_reference(name, knobs) -> None:
     apart = (trained(name, **knobs) - wanted).abs().sum() / 2
     assert apart < 0.02, apart
     assert (start - wanted).abs().sum() / 2 > 0.2
+
+
+@pytest.mark.parametrize(("name", "how"), [("rloo", "lsc"), ("rloo", "sum"), ("grpo", "lsc"), ("ppo", "lsc")])
+def test_several_rewards_end_where_their_combination_says(name, how) -> None:
+    """Under LSC at ρ Π_k σ(r_k - ref_k)^(w_k/β) / Z: all of them are good. As a sum at ρ exp(Σ w_k r_k / β) / Z."""
+    rho, first = world()
+    second, weights, at = -first.flip(0), torch.tensor([1.0, 0.7]), torch.tensor([0.2, -0.4])
+    parts = {
+        label: (weight, lambda _, texts, r=r: [float(r[int(t)]) for t in texts])
+        for label, weight, r in (("a", 1.0, first), ("b", 0.7, second))
+    }
+    judged = Combined(parts, how, references={ROW.place: (0.2, -0.4)})
+    shaped = torch.stack([first, second])
+    shaped = (shaped - at[:, None]).sigmoid().log() if how == "lsc" else shaped
+    wanted = (rho + (weights[:, None] * shaped).sum(0) / BETA).softmax(-1)
+    more = {"grpo": {"loss_type": "dr_grpo"}, "ppo": {"whiten": False, "num_iterations": 1}}.get(name, {})
+    found = trained(name, judged=judged, beta=BETA, **more)
+    assert (found - wanted).abs().sum() / 2 < 0.02
+
+
+def test_the_reference_of_lsc_is_a_quantile_of_the_starting_policys_rewards() -> None:
+    """A bandit's rewards are known: r_ref of many draws is the distribution's own quantile, for each reward its own."""
+    rho, first = world()
+    parts = {
+        "a": (1.0, lambda _, texts: [float(first[int(t)]) for t in texts]),
+        "b": (1.0, lambda _, texts: [-float(first[int(t)]) for t in texts]),
+    }
+    order = first.argsort()
+    for q in (0.5, 0.85):
+        judged = Combined(parts, "lsc", q)
+        config = methods.find("rloo").Config(reference_samples=999, max_completion_length=1)
+        judged.begin(Puller(Bandit(rho)), [ROW], config, 0, 0, 1)
+        upto = rho.exp()[order].cumsum(0)
+        high = first[order[int((upto < q).sum())]]
+        low = first[order[int((upto < 1 - q).sum())]]
+        assert judged.references == {ROW.place: pytest.approx((float(high), -float(low)), abs=1e-6)}
 
 
 def test_the_wrong_estimator_ends_elsewhere() -> None:
@@ -157,6 +198,28 @@ def test_online_dpo_pairs_the_best_with_the_worst_and_ties_count_nowhere() -> No
     assert whole.item() == pytest.approx(only.item(), rel=1e-6)
     none = batching.collate([item for item, tie in zip(items, ties, strict=True) if tie], 0)
     assert method.loss(method.forward(bandit, none, config), none, config)[0].item() == 0
+
+
+def test_a_rebel_round_ends_at_the_policy_that_drew_tilted_by_the_reward() -> None:
+    """π_t exp(r/β) / Z, exactly: the regression on pairs of draws has no other minimum."""
+    rho, reward = world()
+    method = methods.find("online-dpo")
+    config = method.Config(num_generations=2, reference="round", loss_type="rebel", beta=1.5, max_completion_length=1)
+    bandit = Bandit(rho)
+    context = Context(lambda _, texts: [float(reward[int(t)]) for t in texts], None, bandit, None, 0, 0, 0)
+    batch = batching.collate(method.rollout(Puller(bandit), [ROW] * 60, config, context), 0)
+    optimizer = torch.optim.LBFGS(bandit.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        value, _ = method.loss(method.forward(bandit, batch, config), batch, config)
+        value.backward()
+        return value
+
+    optimizer.step(closure)
+    assert torch.allclose(bandit.z.detach().softmax(-1), (rho + reward / 1.5).softmax(-1), atol=1e-3)
+    with pytest.raises(InputError, match="set reference=round"):
+        method.Config(loss_type="rebel")
 
 
 def judged(length: int, reward: float, behaviour: float = -1.0, ref: float = -1.5) -> Judged:

@@ -156,6 +156,16 @@ def own_pairs_are_dpo(method: str) -> None:
     assert all(torch.allclose(m, t, rtol=1e-12) for m, t in zip(mine, theirs, strict=True))
 
 
+def two_draws_are_rebel() -> None:
+    """(β (h - h') - (r - r'))², whichever of the two is called the better one."""
+    batch, x = pairs()
+    gap = torch.tensor([1.5, 0.3, 2.0], dtype=torch.float64)
+    batch = replace(batch, columns={"gap": gap, "counts": torch.ones(3)})
+    mine, _ = value_and_gradient("online-dpo", {"loss_type": "rebel", "beta": "0.3", "reference": "round"}, batch, x)
+    h = ((x - batch.ref) * batch.mask).sum(-1)
+    assert mine.item() == pytest.approx((0.3 * (h[:3] - h[3:]) - gap).square().mean().item(), rel=1e-12)
+
+
 def ppo_is_reinforce() -> None:
     """Without critic and clip the gradient is that of -Σ_t log π · (rewards to go), a mean over answers."""
     ppo = methods.find("ppo")
@@ -193,6 +203,7 @@ CHECKS = {
     ("grpo", "RLOO times (G - 1) / G, on its first pass"): dr_grpo_is_rloo_scaled,
     ("grpo", "dr_grpo up to a constant of each round"): dapo_is_dr_grpo_scaled,
     ("online-dpo", "dpo on these pairs"): partial(own_pairs_are_dpo, "online-dpo"),
+    ("online-dpo", "REBEL (arXiv 2404.16767), whose η is 1/β"): two_draws_are_rebel,
     ("fact-tune", "dpo on these pairs"): partial(own_pairs_are_dpo, "fact-tune"),
     ("weak-to-strong", "cross-entropy to the weak labels"): without_confidence_is_cross_entropy,
     ("ppo", "REINFORCE without a baseline (V stays 0)"): ppo_is_reinforce,

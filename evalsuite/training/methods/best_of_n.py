@@ -4,14 +4,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evalsuite.errors import InputError
 from evalsuite.models import Model
 from evalsuite.records import Progress, Request, Sampling, assistant
 from evalsuite.training.contract import Row
 from evalsuite.training.objectives.targets import best_of_n_kl
+from evalsuite.training.online_combining import Combined
 from evalsuite.training.online_rewards import Reward
+from evalsuite.training.saving import ANSWERS
 
 CARD = {
     "objective": "argmax of the reward over n draws; KL(best‖policy) ≤ log n - (n - 1)/n, equal where no rewards tie",
@@ -25,12 +27,15 @@ DATA, MODEL = "prompts", "none"
 
 @dataclass(frozen=True)
 class Config:
-    """`n` draws of at most `max_completion_length` tokens."""
+    """`n` draws of at most `max_completion_length` tokens. `combine`: several rewards as a weighted "sum", or by "lsc",
+    against the `reference_quantile` of each prompt's own draws."""
 
     n: int = 16
     temperature: float = 1.0
     top_p: float = 1.0
     max_completion_length: int = 256
+    combine: Literal["sum", "lsc"] = "sum"
+    reference_quantile: float = 0.5
 
 
 def answer(
@@ -61,18 +66,33 @@ def answer(
         )
     texts = [found[0].text for found in told]
     asked = [row for row in rows for _ in range(config.n)]
-    judged = {name: judge(asked, texts) for name, judge in zip(("reward", "gold"), rewards, strict=True) if judge}
+    judged = _judged(rewards, asked, texts)
     best = [_best(judged["reward"][i : i + config.n]) + i for i in range(0, len(texts), config.n)]
     lines = [
         {"id": row.id, "messages": [*row.messages, assistant(texts[i])], "n": config.n,
          **{name: values[i] for name, values in judged.items()}}
         for row, i in zip(rows, best, strict=True)
     ]  # fmt: skip
-    _write(out / "responses.jsonl", lines)
+    _write(out / ANSWERS, lines)
     figures: dict[str, Any] = {"n": config.n, "kl_bound": best_of_n_kl(config.n)}
     for name, values in judged.items():
         figures |= {name: _mean(values), f"{name}_best": _mean([values[i] for i in best])}
     return figures
+
+
+def _judged(
+    rewards: tuple[Reward, Reward | None], asked: Sequence[Row], texts: Sequence[str]
+) -> dict[str, list[float | None]]:
+    """What the rewards say of all draws, each of several by itself too."""
+    reward, gold = rewards
+    if isinstance(reward, Combined):
+        named = reward.named(asked, texts)
+        if reward.how == "lsc":
+            reward.references = reward.quantiles(asked, named)
+        found = {"reward": reward.together(asked, named), **{f"reward_{k}": v for k, v in named.items()}}
+    else:
+        found = {"reward": reward(asked, texts)}
+    return found if gold is None else {**found, "gold": gold(asked, texts)}
 
 
 def _best(values: Sequence[float | None]) -> int:

@@ -5,7 +5,7 @@ from difflib import SequenceMatcher
 from typing import TYPE_CHECKING, Literal
 
 from evalsuite.errors import InputError
-from evalsuite.training.contract import Batch, Encode, Item, Row, Tokenised
+from evalsuite.training.contract import Batch, Encode, Item, Row, Tokenised, Unusable
 from evalsuite.training.objectives import pairs
 from evalsuite.training.objectives.links import Divergence
 from evalsuite.training.objectives.scores import Seq, nll, score
@@ -34,6 +34,8 @@ Loss = Literal[
 ]  # fmt: skip
 WITHOUT = ("slic", "simpo", "cpo", "orpo")
 """Losses without a reference policy."""
+READS = {"margin": "margin", "scaled": "gap", "weighted": "weight", "soft": "p"}
+"""The column that a loss needs of each pair."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ def needs_reference(config: Config) -> bool:
 
 
 def items(row: Row, encode: Encode, config: Config) -> list[Item]:
+    wanted = READS.get(config.loss_type)
+    if wanted is not None and wanted not in row.columns:
+        raise Unusable(row.place, f"needs '{wanted}', a number, with loss_type={config.loss_type}", "add it")
     chosen, rejected = (encode(row.messages, answer) for answer in row.answers)
     if config.loss_type == "segments":
         chosen, rejected = corrected(chosen, rejected, config.gamma), corrected(rejected, chosen, config.gamma)
-    return [Item((chosen, rejected), columns=row.columns, row=row.id)]
+    return [Item((chosen, rejected), columns={wanted: row.columns[wanted]} if wanted else {}, row=row.id)]
 
 
 def corrected(one: Tokenised, other: Tokenised, gamma: float) -> Tokenised:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CARD = {
     "objective": "λ_D (1 - σ(β (h - z₀))) for desirable answers, λ_U (1 - σ(β (z₀ - h))) for the others",
     "data": "prompt, completion, label (true: desirable)",
-    "source": "Ethayarajh et al. 2024 (arXiv 2402.01306), eq. 8",
+    "source": "Ethayarajh et al. 2024 (arXiv 2402.01306), section 4",
     "knobs": {"beta": "0.1", "desirable_weight": "1 to 4/3 times the share of the others", "learning_rate": "5e-7"},
     "reduces_to": [],
 }

@@ -28,7 +28,8 @@ DATA, MODEL, PER = "prompts", "policy", "answer"
 class Config(Online):
     """`kl`: the penalty inside the reward of each token ("reward", k1) or as a term of the loss with the gradient of
     KL(π‖ρ) ("loss"). `critic`: a head on the policy's states, or a trunk of its "own". `whiten` advantages over the
-    round's tokens. `vf_coef` weighs the value loss, `cliprange_value` 0 leaves values unclipped."""
+    round's tokens. `vf_coef` weighs the value loss, `cliprange_value` 0 leaves values unclipped. `save_critic` keeps
+    the critic in the checkpoint's folder, `critic_from` begins with one that was kept there (else V = 0)."""
 
     num_generations: int = 1
     num_iterations: int = 4
@@ -41,11 +42,13 @@ class Config(Online):
     vf_coef: float = 0.1
     cliprange_value: float = 0.2
     whiten: bool = True
+    save_critic: bool = False
+    critic_from: str = ""
 
 
 def build(net: Any, config: Config) -> Any:
     """The policy with its critic: what is trained."""
-    return with_values(net, config.critic)
+    return with_values(net, config.critic, config.save_critic, config.critic_from)
 
 
 def forward(model: Any, batch: Batch, config: Config) -> "tuple[Tensor, Tensor]":

@@ -32,7 +32,7 @@ class Config:
 
 def items(row: Row, encode: Encode, config: Config) -> list[Item]:
     chosen, rejected = (encode(row.messages, answer) for answer in row.answers)
-    return [Item((chosen, rejected), row.labels, {"margin": 0.0, **row.columns}, row.id)]
+    return [Item((chosen, rejected), row.labels, {"margin": row.columns.get("margin", 0.0)}, row.id)]
 
 
 def loss(scores: "Tensor", batch: Batch, config: Config) -> "tuple[Tensor, dict[str, Tensor]]":

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from evalsuite.training.contract import Batch, Encode, Item, Row
+from evalsuite.training.contract import Batch, Encode, Item, Row, Unusable
 from evalsuite.training.objectives.transfer import confidence_loss, recovered_gap
 
 if TYPE_CHECKING:
@@ -28,10 +28,18 @@ class Config:
 
 def items(row: Row, encode: Encode, config: Config) -> list[Item]:
     """The classified text is prompt and completion; `weak` is preferred to the hard label."""
-    label = float(row.metadata.get("weak", row.labels[0]))
-    gold = row.metadata.get("gold")
-    columns = {"gold": -1.0 if gold is None else float(gold)}
-    return [Item((encode(row.messages, row.answers[0]),), (label,), columns, row.id)]
+    label, gold = (_share(row, name, other) for name, other in (("weak", row.labels[0]), ("gold", -1.0)))
+    return [Item((encode(row.messages, row.answers[0]),), (label,), {"gold": gold}, row.id)]
+
+
+def _share(row: Row, name: str, otherwise: float) -> float:
+    """A column from 0 to 1 (or false and true)."""
+    value = row.metadata.get(name)
+    if value is None:
+        return otherwise
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise Unusable(row.place, f"'{name}' is no number from 0 to 1 ({str(value)[:40]})")
+    return float(value)
 
 
 def loss(scores: "Tensor", batch: Batch, config: Config) -> "tuple[Tensor, dict[str, Tensor]]":
