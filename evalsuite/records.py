@@ -7,7 +7,7 @@ Missing data is never a number: a `Score` without a value carries the reason, on
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, TypedDict
 
 Kind = Literal["generate", "loglikelihood", "reward", "embed"]
@@ -96,6 +96,12 @@ class Request:
     raw: bool = False
     examples: tuple[Message, ...] = ()
     quotes: bool = False
+
+    def plain(self) -> dict[str, Any]:
+        """Its fields as JSON values, for hashes of what is asked: `quotes` only says how the text is shown."""
+        found = asdict(self)
+        del found["quotes"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)

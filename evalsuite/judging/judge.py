@@ -18,7 +18,7 @@ A judge is a folder of `judges/` (ours, an installed package's, or one of `--plu
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ class Judge:
     @cached_property
     def identity(self) -> str:
         """name/version#hash. The hash covers prompts, sampling and options: another prompt is another judge."""
-        asked = [asdict(r) for r in probed(self)]
+        asked = [r.plain() for r in probed(self)]
         parts = [dict(self.spec), dict(self.options), _prompts(self), asked]
         return f"{self.name}/{self.spec['version']}#{fingerprint(parts)[:8]}"
 

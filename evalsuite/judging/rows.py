@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from evalsuite.judging.contract import ORDERS, Annotation, Case, Status, Step, Verdict
 from evalsuite.judging.judge import Judge
@@ -155,6 +155,5 @@ def priced(row: Annotation, prices: Prices | None) -> Annotation:
 
 
 def _words(request: Request) -> str:
-    asked = {**asdict(request), "key": ""}
-    del asked["quotes"]  # it says how text is shown, not what is asked
+    asked = {**request.plain(), "key": ""}
     return json.dumps(asked, ensure_ascii=False, sort_keys=True)

@@ -246,13 +246,13 @@ def _by_model(plan: Plan, wanted: Sequence[tuple[Slot, Request]]) -> dict[Role, 
 
 
 def _plain(request: Request) -> dict[str, Any]:
-    """The request's fields as JSON values, as `dataclasses.asdict` gives them but without copying; images by hashes."""
+    """The request's fields as JSON values, as `Request.plain` gives them but without copying; images by hashes."""
     plain = {name: getattr(request, name) for name in _REQUEST}
     messages = {"messages": keyed(request.messages), "examples": keyed(request.examples)}
     return {**plain, **messages, "sampling": _sampling(request.sampling)}
 
 
-_REQUEST = tuple(f.name for f in fields(Request) if f.name != "quotes")  # it says how text is shown, not what is asked
+_REQUEST = tuple(f.name for f in fields(Request) if f.name != "quotes")  # as `Request.plain`
 
 
 @cache
