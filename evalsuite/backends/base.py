@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from evalsuite.errors import BackendError
-from evalsuite.models import Model
+from evalsuite.models import Model, Renderer
 from evalsuite.records import Capabilities, Completion, Done, Unit
 
 BACKENDS = {
@@ -23,6 +23,19 @@ def backend_class(name: str) -> Any:
     """The class of a backend, imported now."""
     module, _, attribute = BACKENDS[name].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def prompt_of(unit: Unit, renderer: Renderer) -> tuple[int, ...]:
+    """The ids that a local engine reads: the plan's, else rendered now; never none at all."""
+    ids = unit.prompt_ids if unit.prompt_ids is not None else renderer.prompt_ids(unit.messages)
+    return ids or (renderer.tokens.first_id,)
+
+
+def pair_of(unit: Unit, renderer: Renderer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(context, continuation) that a local engine scores: the plan's ids, else rendered now."""
+    if unit.prompt_ids and unit.continuation_ids:
+        return unit.prompt_ids, unit.continuation_ids
+    return renderer.pair_ids(unit.messages, unit.continuation)
 
 
 class BaseBackend:
@@ -56,6 +69,10 @@ class BaseBackend:
 
     def close(self) -> None:
         """Lets go of everything. Safe to call twice."""
+
+    def _check(self, kind: str) -> None:
+        if kind not in self.capabilities.kinds:
+            raise self._cannot(kind)
 
     def _cannot(self, kind: str) -> BackendError:
         can = ", ".join(sorted(self.capabilities.kinds)) or "nothing"

@@ -26,7 +26,7 @@ grades in double brackets.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -63,6 +63,17 @@ KEYS = {
     "files": list,
 }
 FIELDS = ("conversation", "answer", "first", "second", "reference", "baseline", "criteria", "category")
+
+
+def beside(file: str) -> Callable[[str], str]:
+    """What reads the prompts beside a judge's code, each once: `_file = beside(__file__)`; `_file("prompt.md")`."""
+    folder = Path(file).parent
+
+    @cache
+    def read(name: str) -> str:
+        return (folder / name).read_text(encoding="utf-8").strip()
+
+    return read
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from evalsuite.judging.asking import Dialogue, How
-from evalsuite.judging.contract import Case, Outcome, Status, Verdict
+from evalsuite.judging.contract import Answer, Case, Outcome, Status, Verdict, pair
 from evalsuite.judging.judge import Judge
-from evalsuite.records import REASONS, Completion, Completions, Request, Score, missing
+from evalsuite.records import REASONS, Completion, Completions, Request, Sample, Score, missing
 
 _REASONS: dict[Status, str] = {"truncated": "judge_parse", "skipped": "judge_parse"}
 
@@ -36,6 +36,12 @@ class Read:
     def value(self) -> float | None:
         """The preference for answer 0, or the grade; None where a verdict is missing."""
         return self.outcome.preference
+
+
+def against_recorded(sample: Sample, completions: Completions) -> Case:
+    """The model's answer beside the one that a benchmark recorded: `sample.target` has its "output" and "generator"."""
+    recorded = Answer(sample.target["output"], sample.target["generator"])
+    return pair(sample.id, sample.messages, Answer(completions.text, "subject"), recorded)
 
 
 def ask(

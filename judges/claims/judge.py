@@ -7,8 +7,6 @@ The score of an answer is minus the number of its rejected claims; `score=share`
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -18,6 +16,7 @@ from evalsuite.judging.criteria import read_items
 from evalsuite.judging.expected import expected
 from evalsuite.judging.quoting import block, conversation, quote
 from evalsuite.judging.reading import likelihoods
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 from evalsuite.scoring.verdicts import yes_no
 
@@ -35,6 +34,7 @@ SPLITTING = Sampling(max_tokens=640, temperature=0.0)
 CHECKING = Sampling(max_tokens=4, temperature=0.0, top_logprobs=10)
 WORDS = ("yes", "no")
 NOTHING = Verdict(1.0, mode="none", order="", aspect="no claim", details={"claims": 0})
+_file = beside(__file__)
 
 
 def decide(case: Case) -> Verdict | None:
@@ -128,11 +128,6 @@ def _claims(completions: Completions) -> tuple[str, ...]:
 def _request(key: str, name: str, fields: Mapping[str, str], sampling: Sampling) -> Request:
     prompt = Template(_file(name)).substitute(fields)
     return Request("generate", (system(_file("system.md")), user(prompt)), key=key, sampling=sampling, role="judge")
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> tuple[str, ...] | None:

@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -20,6 +19,7 @@ from evalsuite.errors import JudgeError
 from evalsuite.judging.contract import ORDERS, Answer, Case, Outcome, Placement, Verdict, mean_over_orders
 from evalsuite.judging.quoting import conversation, quote
 from evalsuite.judging.reading import label
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
 JUDGE: dict[str, Any] = {
@@ -38,6 +38,7 @@ SAMPLING = Sampling(max_tokens=16, temperature=0.0, top_logprobs=10)
 # Scripts without blanks between words: each character is a word.
 _UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_file = beside(__file__)
 
 
 def decide(case: Case, options: Options = JUDGE["options"]) -> Verdict | None:
@@ -146,11 +147,6 @@ def _request(case: Case, order: str, method: str) -> Request:
     messages = (system(_file("system.md")), user(Template(_file(name)).substitute(fields)))
     words = tuple(LETTERS)
     return Request("generate", messages, key=order, continuations=words, sampling=SAMPLING, role="judge")
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> float | None:

@@ -1,8 +1,6 @@
 """Several judge models vote on two answers, each alone: the jury's verdict is their mean or their majority."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -10,6 +8,7 @@ from evalsuite.judging.contract import ORDERS, Annotation, Case, Outcome, Placem
 from evalsuite.judging.expected import expected
 from evalsuite.judging.jury import Jury, convene
 from evalsuite.judging.quoting import conversation, quote
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completions, Request, Sampling, system, user
 from evalsuite.scoring.verdicts import choice_letter
 
@@ -23,6 +22,7 @@ JUDGE: dict[str, Any] = {
 
 LETTERS = {"A": 1.0, "B": 0.0, "C": 0.5}
 SAMPLING = Sampling(max_tokens=16, temperature=0.0, top_logprobs=10)
+_file = beside(__file__)
 
 
 def requests(case: Case) -> list[Request]:
@@ -69,11 +69,6 @@ def _prompt(case: Case, order: str) -> str:
     first, second = Placement(case, order).shown
     fields = {"conversation": conversation(case.messages), "first": quote(first), "second": quote(second)}
     return Template(_file("prompt.md")).substitute(fields)
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> float | None:

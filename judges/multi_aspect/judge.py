@@ -8,14 +8,13 @@ feedback with an overall grade from 1 to 10, one request for each answer.
 import random
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from evalsuite.errors import JudgeError
 from evalsuite.judging.contract import Answer, Case, Outcome, Verdict, mean_grade
 from evalsuite.judging.quoting import block, conversation, quote
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
 JUDGE: dict[str, Any] = {
@@ -46,6 +45,7 @@ _HEAD = re.compile(r"^\s*(?:#{1,6}\s*)?\**\s*(?:answer|output|text|response)\s*#
 _RATING = re.compile(r"^\W*rating\W*[:=]\W*(\d{1,2}(?:\.\d+)?)(?:\s*/\s*(\d{1,2}))?\W*$", re.IGNORECASE)
 _RATIONALE = re.compile(r"^\W*(?:rationale|reason)\W*[:=]\s*(.*)$", re.IGNORECASE)
 _OVERALL = re.compile(r"^\W*overall\W*(?:grade|score|rating)?\W*[:=]\W*(\d{1,2})(?:\s*/\s*10)?\W*$", re.IGNORECASE)
+_file = beside(__file__)
 
 
 def requests(case: Case, options: Options = JUDGE["options"]) -> list[Request]:
@@ -148,11 +148,6 @@ def _critique(case: Case, number: int) -> Request:
 def _request(key: str, name: str, fields: Mapping[str, str], tokens: int) -> Request:
     messages = (system(_file("system.md")), user(Template(_file(name)).substitute(fields)))
     return Request("generate", messages, key=key, sampling=Sampling(max_tokens=tokens), role="judge")
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> tuple[float, ...] | None:

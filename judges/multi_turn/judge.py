@@ -9,14 +9,13 @@ hides it); references of earlier turns stand in `metadata["references"]`, one fo
 
 import re
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from evalsuite.errors import JudgeError
 from evalsuite.judging.contract import ORDERS, Answer, Case, Outcome, Verdict, mean_grade, mean_over_orders
 from evalsuite.judging.quoting import block, conversation, quote
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Message, Request, Sampling, system, user
 from evalsuite.scoring.verdicts import choice_letter
 
@@ -37,6 +36,7 @@ LATER = (
     "it keeps to what was said before."
 )
 _GRADE = re.compile(r"\[\[\s*(\d{1,3}(?:\.\d+)?)\s*(?:/\s*10)?\s*\]\]")
+_file = beside(__file__)
 
 
 def requests(case: Case, options: Options = JUDGE["options"]) -> list[Request]:
@@ -126,11 +126,6 @@ def _focus(case: Case) -> str:
 def _request(key: str, name: str, fields: Mapping[str, str]) -> Request:
     prompt = Template(_file(name)).substitute(fields)
     return Request("generate", (system(_file("system.md")), user(prompt)), key=key, sampling=SAMPLING, role="judge")
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 PARSER = {

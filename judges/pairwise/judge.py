@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -11,12 +9,14 @@ from evalsuite.errors import JudgeError
 from evalsuite.judging.contract import ORDERS, Answer, Case, Outcome, Placement, Verdict, mean_over_orders, pair
 from evalsuite.judging.quoting import conversation, quote
 from evalsuite.judging.reading import label
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
 JUDGE: dict[str, Any] = {"version": 2, "protocol": "pairwise", "answers": [2, 2]}
 
 LABELS = {"A": 1.0, "B": 0.0, "C": 0.5}
 SAMPLING = Sampling(max_tokens=32, temperature=0.0, top_logprobs=10)
+_file = beside(__file__)
 
 
 def requests(case: Case) -> list[Request]:
@@ -50,11 +50,6 @@ def _request(shown: str, placement: Placement) -> Request:
         sampling=SAMPLING,
         role="judge",
     )
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> float | None:

@@ -9,8 +9,6 @@ own skips the first stage.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -26,6 +24,7 @@ from evalsuite.judging.criteria import (
     write_criteria,
 )
 from evalsuite.judging.quoting import block, conversation, quote
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
 JUDGE: dict[str, Any] = {
@@ -43,6 +42,7 @@ LOW, HIGH = 1, 5
 LISTING = Sampling(max_tokens=512, temperature=0.0)
 GRADING = Sampling(max_tokens=640, temperature=0.0)
 TOLERANCE = 0.5  # of 400: a total that was rounded is no disagreement
+_file = beside(__file__)
 
 
 def requests(case: Case, options: Options = JUDGE["options"]) -> list[Request]:
@@ -155,11 +155,6 @@ def _details(case: Case, completions: Completions, found: Weighted, grades: Grad
             key: c.prompt_tokens + c.tokens + c.reasoning_tokens for key in completions for c in [completions[key]]
         },
     }
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> tuple[tuple[str, float], ...] | None:

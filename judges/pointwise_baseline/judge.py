@@ -6,14 +6,13 @@ with the number of models. Its grade then stands in the prompt of every other an
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
 from evalsuite.judging.contract import Answer, Case, Outcome, Step, Verdict, mean_grade
 from evalsuite.judging.quoting import conversation, quote
 from evalsuite.judging.reading import grade, number
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 
 JUDGE: dict[str, Any] = {
@@ -27,6 +26,7 @@ JUDGE: dict[str, Any] = {
 
 LOW, HIGH = 1, 10
 SAMPLING = Sampling(max_tokens=16, temperature=0.0, top_logprobs=10)
+_file = beside(__file__)
 
 
 def requests(case: Case) -> list[Request]:
@@ -83,11 +83,6 @@ def _request(key: str, name: str, fields: dict[str, str]) -> Request:
         sampling=SAMPLING,
         role="judge",
     )
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read(reply: str) -> float | None:

@@ -7,8 +7,6 @@ can neither trade one for another nor add up.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from pathlib import Path
 from string import Template
 from typing import Any
 
@@ -16,6 +14,7 @@ from evalsuite.judging.contract import Answer, Case, Criterion, Mode, Outcome, S
 from evalsuite.judging.expected import expected
 from evalsuite.judging.quoting import conversation, quote
 from evalsuite.judging.reading import likelihoods, number
+from evalsuite.judging.templates import beside
 from evalsuite.records import Completion, Completions, Request, Sampling, system, user
 from evalsuite.scoring.verdicts import yes_no
 
@@ -33,6 +32,7 @@ LOW, HIGH = 1, 5
 SAMPLING = Sampling(max_tokens=16, temperature=0.0, top_logprobs=10)
 WORDS = {"Yes": 1.0, "No": 0.0}
 GRADES = tuple(str(n) for n in range(LOW, HIGH + 1))
+_file = beside(__file__)
 
 
 def requests(case: Case) -> list[Request]:
@@ -104,11 +104,6 @@ def _request(key: str, shown: Mapping[str, str], criterion: Criterion) -> Reques
         sampling=SAMPLING,
         role="judge",
     )
-
-
-@cache
-def _file(name: str) -> str:
-    return (Path(__file__).parent / name).read_text(encoding="utf-8").strip()
 
 
 def read_hard(reply: str) -> float | None:

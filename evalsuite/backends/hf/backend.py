@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from evalsuite.backends.base import BaseBackend
+from evalsuite.backends.base import BaseBackend, pair_of, prompt_of
 from evalsuite.backends.hf import memory
 from evalsuite.backends.hf.attention import use_grouped_attention
 from evalsuite.backends.hf.embed import embeddings_of
@@ -23,7 +23,7 @@ from evalsuite.backends.hf.generate import Budget, speak
 from evalsuite.backends.hf.net import Net, around, load, switch
 from evalsuite.backends.hf.reward import rewards_of
 from evalsuite.backends.hf.rows import Row
-from evalsuite.backends.hf.score import Pair, score_rows, score_tree
+from evalsuite.backends.hf.score import score_rows, score_tree
 from evalsuite.backends.hf.sharing import Sharing, sharing_of
 from evalsuite.backends.hf.static import speak_in_batches
 from evalsuite.backends.hf.vision import generate_images, loglikelihood_images
@@ -106,7 +106,7 @@ class HFBackend(BaseBackend):
         self, units: Sequence[Unit], done: Done | None, spoken: dict[int, Row], traced: bool = False
     ) -> list[Completion]:
         self._check("generate")
-        prompts = [self._prompt(unit) for unit in units]
+        prompts = [prompt_of(unit, self._renderer) for unit in units]
         found = _Found(len(units), done)
         sizes = [len(prompt) + _limit(unit) for prompt, unit in zip(prompts, units, strict=True)]
         for settings in dict.fromkeys(drawing(unit.sampling) for unit in units):
@@ -132,7 +132,7 @@ class HFBackend(BaseBackend):
     def loglikelihood(self, units: Sequence[Unit], done: Done | None = None) -> list[Completion]:
         """Log-probability (nats) of each token of each unit's continuation, and whether all were the argmax."""
         self._check("loglikelihood")
-        pairs = [self._pair(unit) for unit in units]
+        pairs = [pair_of(unit, self._renderer) for unit in units]
         found = _Found(len(units), done)
         sizes = [len(context) + len(wanted) for context, wanted in pairs]
         for way, places in self._ways(units, sizes, range(len(units))):
@@ -205,15 +205,6 @@ class HFBackend(BaseBackend):
         if kind not in self.capabilities.kinds:
             can = ", ".join(sorted(self.capabilities.kinds))
             raise InputError(f"{self.model.address}: cannot answer '{kind}' requests (it answers: {can})")
-
-    def _prompt(self, unit: Unit) -> tuple[int, ...]:
-        ids = unit.prompt_ids if unit.prompt_ids is not None else self._renderer.prompt_ids(unit.messages)
-        return ids or (self._renderer.tokens.first_id,)
-
-    def _pair(self, unit: Unit) -> Pair:
-        if unit.prompt_ids and unit.continuation_ids:
-            return unit.prompt_ids, unit.continuation_ids
-        return self._renderer.pair_ids(unit.messages, unit.continuation)
 
     def _learn(self, net: Net) -> None:
         """Fills the budgets that neither the user nor an earlier part of this run has set."""

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from evalsuite.backends.base import BaseBackend
+from evalsuite.backends.base import BaseBackend, pair_of, prompt_of
 from evalsuite.backends.hf.embed import fitted
 from evalsuite.backends.vllm import generate, pool, score
 from evalsuite.backends.vllm.engine import Job, check_installed, drive, marked_ids, start, stop, vllm_prompt
@@ -100,7 +100,7 @@ class VLLMBackend(BaseBackend):
         """Has the engine write; tells each finished request. `found` gets an error for prompts that do not fit."""
         self._check("generate")
         engines = self._ready("generate")
-        prompts = [self._prompt(unit) for unit in units]
+        prompts = [prompt_of(unit, self._renderer) for unit in units]
         fits = [i for i, ids in enumerate(prompts) if self._fits(i, len(ids) + 1, found, done)]
         vocabulary = int(engines[0].model_config.get_vocab_size())
         jobs = [
@@ -125,7 +125,7 @@ class VLLMBackend(BaseBackend):
         self._ready("generate")
         scoring = self._scoring()
         found: list[Completion | None] = [None] * len(units)
-        pairs = [self._pair(unit) for unit in units]
+        pairs = [pair_of(unit, self._renderer) for unit in units]
         fits = [i for i, pair in enumerate(pairs) if self._fits(i, sum(map(len, pair)), found, done)]
         scored = [pairs[i] for i in fits]
         rows: list[list[Row | None]] = [[None] * len(continuation) for _, continuation in scored]
@@ -266,19 +266,6 @@ class VLLMBackend(BaseBackend):
         with self._timed():
             pool.pool(engines, jobs, pooling.task, finish)
         return _complete(found)
-
-    def _check(self, kind: str) -> None:
-        if kind not in self.capabilities.kinds:
-            raise self._cannot(kind)
-
-    def _prompt(self, unit: Unit) -> tuple[int, ...]:
-        ids = unit.prompt_ids if unit.prompt_ids is not None else self._renderer.prompt_ids(unit.messages)
-        return ids or (self._renderer.tokens.first_id,)
-
-    def _pair(self, unit: Unit) -> Pair:
-        if unit.prompt_ids and unit.continuation_ids:
-            return unit.prompt_ids, unit.continuation_ids
-        return self._renderer.pair_ids(unit.messages, unit.continuation)
 
     def _fed(self, unit: Unit, pair: Pair) -> Pair:
         """A pair as it is fed to vLLM: in its context each image is one mark, which vLLM's own processor writes out."""

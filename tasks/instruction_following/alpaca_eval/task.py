@@ -9,10 +9,11 @@ from functools import cache
 
 from evalsuite.data import Setup
 from evalsuite.errors import InputError
-from evalsuite.judging import Answer, Case, Judge, find, pair
+from evalsuite.judging import Judge, find
 from evalsuite.judging.ranking.length import LengthControl, read_control
-from evalsuite.judging.within import ask, read, score_of
+from evalsuite.judging.within import against_recorded, ask, read, score_of
 from evalsuite.records import Completions, Metric, Request, Sample, Sampling, Score, user
+from evalsuite.scoring.pairs import side
 from evalsuite.statistics import GamedRows, fit_length_control
 
 TASK = {
@@ -55,27 +56,22 @@ def prompt(sample: Sample) -> list[Request]:
     return [Request("generate", sample.messages, sampling=Sampling(max_tokens=2048))]
 
 
-def _case(sample: Sample, completions: Completions) -> Case:
-    baseline = Answer(sample.target["output"], sample.target["generator"])
-    return pair(sample.id, sample.messages, Answer(completions.text, "subject"), baseline)
-
-
 def follow_up(sample: Sample, completions: Completions) -> list[Request]:
-    return ask(judge(), _case(sample, completions), completions)
+    return ask(judge(), against_recorded(sample, completions), completions)
 
 
 def score(sample: Sample, completions: Completions) -> dict[str, Score]:
-    said = read(judge(), _case(sample, completions), completions)
+    said = read(judge(), against_recorded(sample, completions), completions)
     found = score_of(said)
     ours, theirs = len(completions.text), len(sample.target["output"])
     lengths = {"length": ours, "baseline_length": theirs}
     scores = {
         "win_rate": found,
         "win_rate_discrete": found,
-        "longer": Score(0.5 + ((ours > theirs) - (ours < theirs)) / 2, details=lengths),
+        "longer": Score(side(ours, theirs), details=lengths),
     }
     if found.value is not None:
-        discrete = 0.5 + ((found.value > 0.5) - (found.value < 0.5)) / 2
+        discrete = side(found.value, 0.5)
         scores |= {
             "win_rate": Score(found.value, details={"consistent": said.outcome.consistent}),
             "win_rate_discrete": Score(discrete),

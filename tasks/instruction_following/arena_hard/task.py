@@ -11,9 +11,10 @@ from pathlib import Path
 
 from evalsuite.data import Setup, read_rows
 from evalsuite.errors import InputError
-from evalsuite.judging import Answer, Case, Judge, find, pair
-from evalsuite.judging.within import Read, ask, read, score_of
+from evalsuite.judging import Judge, find
+from evalsuite.judging.within import Read, against_recorded, ask, read, score_of
 from evalsuite.records import Completions, Request, Sample, Sampling, Score, missing, user
+from evalsuite.scoring.pairs import side
 
 TASK = {
     "version": 1,
@@ -75,22 +76,17 @@ def prompt(sample: Sample) -> list[Request]:
     return [Request("generate", sample.messages, sampling=Sampling(max_tokens=4096))]
 
 
-def _case(sample: Sample, completions: Completions) -> Case:
-    baseline = Answer(sample.target["output"], sample.target["generator"])
-    return pair(sample.id, sample.messages, Answer(completions.text, "subject"), baseline)
-
-
 def follow_up(sample: Sample, completions: Completions) -> list[Request]:
-    return ask(judge(), _case(sample, completions), completions)
+    return ask(judge(), against_recorded(sample, completions), completions)
 
 
 def score(sample: Sample, completions: Completions) -> dict[str, Score]:
-    said = read(judge(), _case(sample, completions), completions)
+    said = read(judge(), against_recorded(sample, completions), completions)
     ours, theirs = len(completions.text), len(sample.target["output"])
     return {
         "arena_score": games(said),
         "win_rate": score_of(said),
-        "longer": Score(0.5 + ((ours > theirs) - (ours < theirs)) / 2),
+        "longer": Score(side(ours, theirs)),
     }
 
 
