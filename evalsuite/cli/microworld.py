@@ -1,6 +1,7 @@
 """microworld build, train, export: the generated world's checkpoints, and its data in public formats."""
 
 import argparse
+import re
 from pathlib import Path
 
 from evalsuite.cli import common
@@ -42,6 +43,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     train.add_argument("--rows", type=int, metavar="N", help="pairs, lists or prompts (default: the method's)")
     _add_labels(train)
     train.add_argument("--model", metavar="M", help="where to start (default: this world's sft; of sft: its base)")
+    train.add_argument("--reward", metavar="R", help="of online methods (default: this world's reward model)")
     train.add_argument("--out", type=Path, metavar="DIR", help="default: a folder in the cache, by what was asked")
     train.add_argument("--resume", action="store_true", help="go on with an unfinished training in --out")
     train.add_argument("--threads", type=int, metavar="N", help="default: two on an idle machine, else one")
@@ -90,7 +92,7 @@ def _train(args: argparse.Namespace) -> int:
         raise InputError("--resume: is about --out; in the cache an unfinished training always goes on")
     parse(f"{args.size}/sft@{args.seed}")
     wish = Wish(args.method, args.size, args.seed, args.rows, args.flip, args.length_bias, args.model,
-                changes=common.pairs(args.changes, "train"))  # fmt: skip
+                reward=args.reward, changes=common.pairs(args.changes, "train"))  # fmt: skip
     folder = train(wish, args.out, resume=args.resume, progress=_progress(), threads=args.threads)
     if args.json:
         common.print_json({"folder": str(folder)})
@@ -134,12 +136,13 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _progress() -> Progress:
-    """A meter for each stage, because each has its own speed."""
+    """A meter for each stage, because each has its own speed; a number at its end (a loss) is no part of its name."""
     meters: dict[str, Progress] = {}
 
     def show(done: int, total: int, what: str) -> None:
-        if what not in meters:
-            meters[what] = common.meter(what)
-        meters[what](done, total, "")
+        stage = re.sub(r" [-\d.]+$", "", what)
+        if stage not in meters:
+            meters[stage] = common.meter(stage)
+        meters[stage](done, total, what[len(stage) :].strip())
 
     return show
