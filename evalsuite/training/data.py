@@ -64,10 +64,11 @@ def _pairs(source: str | Path, limit: int | None, skipped: Counter[str] | None) 
         if pair.preference is None:
             continue
         where = f"{source}: pair {number}" + (f" (id {pair.id})" if pair.id != str(number - 1) else "")
-        answers = (pair.a, pair.b) if pair.preference >= 0.5 else (pair.b, pair.a)
+        best = "a" if pair.preference >= 0.5 else "b"
+        answers = (pair.a, pair.b) if best == "a" else (pair.b, pair.a)
         tie = (1.0, 1.0) if pair.preference == 0.5 else (1.0, 0.0)
         try:
-            columns = _columns(pair.metadata, where)
+            columns = _columns(pair.metadata, best, where)
         except Unusable as error:
             yield error
             continue
@@ -76,9 +77,10 @@ def _pairs(source: str | Path, limit: int | None, skipped: Counter[str] | None) 
         yield Row(pair.id, pair.messages, answers, tie, columns, pair.metadata, where, ("'chosen'", "'rejected'"))
 
 
-def _columns(raw: Mapping[str, Any], where: str) -> dict[str, float]:
-    """The numbers that a pair has."""
-    found = {name: _number(raw[name], name, where) for name in COLUMNS if raw.get(name) not in (None, "")}
+def _columns(raw: Mapping[str, Any], best: str, where: str) -> dict[str, float]:
+    """The numbers that a pair has; of one for each side (`p`, as `preferences` reads it) the better side's."""
+    given = {name: value.get(best) if isinstance(value := raw.get(name), Mapping) else value for name in COLUMNS}
+    found = {name: _number(value, name, where) for name, value in given.items() if value not in (None, "")}
     if not 0 <= found.get("p", 1) <= 1:
         raise Unusable(where, f"'p' is no probability ({found['p']:g})", "0 to 1 is wanted")
     return found

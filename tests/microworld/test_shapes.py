@@ -86,6 +86,8 @@ def test_every_shape_is_read_by_the_trainers(tmp_path: Path) -> None:
         path = tmp_path / f"{kind}.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in made), encoding="utf-8")
         assert len(data.read(path, kind)) == n
+    labelled = data.read(tmp_path / "pairs.jsonl", "pairs")
+    assert [row.columns["p"] for row in labelled] == pytest.approx([row["p"] for row in rows])
     read = data.read(tmp_path / "unpaired.jsonl", "unpaired")
     assert [row.labels for row in read[:2]] == [(1.0,), (0.0,)]
     assert read[0].answers[0] == rows[0]["chosen"][0]["content"]
