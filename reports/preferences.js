@@ -29,6 +29,25 @@
     figure.on("plotly_hover", (event) => show(event.points[0].customdata, event.event.clientY));
     figure.on("plotly_unhover", hide);
   }
+  for (const button of document.querySelectorAll("button[data-save]")) {
+    button.hidden = !window.Plotly;
+    button.addEventListener("click", () => {
+      const filename = "features-" + button.dataset.name.replace(/[^\w.-]+/g, "-");
+      Plotly.downloadImage(button.dataset.save, { format: "png", width: 1100, height: 900, scale: 2, filename });
+    });
+  }
+  const axes = document.querySelector("button[data-axes]");
+  if (axes && window.Plotly) {
+    axes.hidden = false;
+    axes.addEventListener("click", () => {
+      const own = axes.getAttribute("aria-pressed") !== "true";
+      axes.setAttribute("aria-pressed", String(own));
+      for (const figure of document.querySelectorAll(".figure[data-reach]")) {
+        const reach = JSON.parse(figure.dataset.reach)[Number(own)];
+        Plotly.relayout(figure, { "yaxis.range": [-reach, reach] });
+      }
+    });
+  }
   for (const row of document.querySelectorAll("tr[data-feature]")) {
     const shown = () => show(row.dataset.feature, row.getBoundingClientRect().top);
     row.addEventListener("mouseenter", shown);

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.cli import common
+from evalsuite.cli import common, compare_features
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,13 +32,15 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     compare.add_argument(
         "--embedder",
         metavar="M",
-        help="with --training: find rephrased prompts too (minilm, a folder, openai:NAME@URL)",
+        help="with --training: find rephrased prompts too; with --features: the embedding model, if it lies "
+        "elsewhere now (minilm, a folder, openai:NAME@URL)",
     )
     compare.add_argument(
         "--kl", action="store_true", help="KL to the parent on the run's stored answers (loads both models)"
     )
     compare.add_argument("--reward-model", metavar="M", help="rewards of the stored answers, beside every score")
     compare.add_argument("--seed", type=int, default=0, metavar="N", help="of resampling (default 0)")
+    compare_features.add_options(compare)
     _common(compare, run)
 
     diff = verbs.add_parser("diff", help="what differs in how two runs were made", allow_abbrev=False)
@@ -70,14 +72,18 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--lineage names all runs, in order: give no other RUN and no --baseline")
     if not named and not args.runs:
         raise InputError("name two runs or more, or --lineage base,sft,dpo (evalsuite list runs)")
-    if args.embedder and not args.training:
+    compare_features.check(args)
+    if args.embedder and not args.training and not args.features:
         raise InputError("--embedder finds rephrased training prompts: give --training FILE too")
     for path in args.training:
         if not path.is_file():
             raise InputError(f"--training {path}: no such file")
     runs = _open(args, named or args.runs)
+    baseline = _open(args, [args.baseline])[0] if args.baseline else None
+    if args.features is not None:
+        return compare_features.run(args, runs, baseline, bool(named))
     asked = Asked(
-        baseline=_open(args, [args.baseline])[0] if args.baseline else None,
+        baseline=baseline,
         order=bool(named),
         logs=_logs(runs),
         training=tuple(args.training),

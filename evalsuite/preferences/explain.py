@@ -71,7 +71,7 @@ def run_explain(
         pairs.name, len(pairs), len(label), int((label == 0.5).sum()), read.about, features,
         controls=options.controls, adjusted_for=options.adjust,
         predicted=tuple(_predicted(data, read, options)), tests=tests, alpha=options.alpha,
-        notes=(*pairs.notes, *data.notes, *controls.notes, *adjust.notes), settings=_settings(options),
+        notes=(*pairs.notes, *data.notes, *controls.notes, *adjust.notes), settings=_settings(options, engines),
     )  # fmt: skip
     write_folder(found, z, folder)
     return found
@@ -175,7 +175,9 @@ def _predicted(data: Data, read: Read, options: Options) -> list[Predicted]:
     return found
 
 
-def _settings(options: Options) -> dict[str, Any]:
+def _settings(options: Options, engines: Engines) -> dict[str, Any]:
+    """What was asked for; and of the embedding model what tells whether it is the same one again (`compare --features`
+    reads other texts by it)."""
     given = {"controls": list(options.controls), "adjust": list(options.adjust), "sae": dict(options.sae)}
     files = {
         "embeddings": options.embeddings.name if options.embeddings else "",
@@ -186,4 +188,15 @@ def _settings(options: Options) -> dict[str, Any]:
         for name in ("embedder", "what", "by", "ties", "alpha", "held_out", "seed", "reward")
     }
     coding = "D = sign of the activation, from -1 to +1; mean over all labelled pairs"
-    return {**given, **files, **plain, "columns": list(options.columns), "change_in_win_rate": coding}
+    model = engines.embedder.model if engines.embedder and not options.columns else None
+    chosen = {
+        "address": options.embedder or model.address,
+        "fingerprint": model.fingerprint,
+        "identity": model.identity,
+        "args": dict(model.options.args),
+        "template": model.options.template,
+        "system": model.options.system,
+        "dtype": model.options.dtype,
+    } if model else None  # fmt: skip
+    columns = {"columns": list(options.columns), "change_in_win_rate": coding}
+    return {**given, **files, **plain, **columns, "embedding_model": chosen}
