@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from documents import commands
 
 from evalsuite import registry
 from evalsuite.cli import main
@@ -26,17 +27,13 @@ def written(tmp_path, monkeypatch) -> Path:
     registry.entries.cache_clear()
 
 
-def commands() -> list[str]:
-    return [line for line in DOC.read_text(encoding="utf-8").splitlines() if line.startswith("evalsuite ")]
-
-
 def test_the_first_task_is_under_thirty_lines(written) -> None:
     assert len((written / "moons" / "task.py").read_text(encoding="utf-8").splitlines()) < 30
 
 
 def test_the_commands_of_the_page_run(written, tiny, tmp_path, capsys) -> None:
-    assert len(commands()) == 2
-    for line in commands():
+    assert len(commands(DOC)) == 2
+    for line in commands(DOC):
         words = [str(tiny) if w == "MODEL" else w for w in line.split()[1:]]
         more = ["--store", str(tmp_path / "store"), "--json"] if words[0] == "run" else []
         assert main([*words, *more]) == 0, line
