@@ -1,8 +1,7 @@
-r"""Readers of lists that judges write: weighted criteria (PC2), rubrics of hard rules and principles, grades, claims.
+r"""Readers of lists that judges write: weighted criteria (PC2), grades, claims.
 
     read_criteria("1. Keeps `__init__` | 70\n2. Names C:\\temp | 70")   # weights 50 and 50; `stated` is 140
     read_grades("1. 4 | right\n2. 2 | late\nTotal: 300", 2)              # values (4.0, 2.0), total 300.0
-    read_rubric("1. The response cites a source. [Hard Rule]")           # one criterion of kind "hard"
 
 A reader takes whole lines of the form that was asked for, each number once and in order, and keeps what stands in a
 line character by character: underscores, backslashes and pipes belong to identifiers and formulas. Where a reply holds
@@ -145,67 +144,9 @@ def _sum(text: str) -> float | None:
     return float(match[1]) if match else None
 
 
-# --- rubrics of hard rules and principles ---
-
-
-@dataclass(frozen=True, slots=True)
-class Rubric:
-    """`rejected`: lines without a tag, and lines that speak of one certain response instead of any."""
-
-    criteria: tuple[Criterion, ...]
-    rejected: tuple[str, ...] = ()
-
-
-TAGS = {"hard": "[Hard Rule]", "principle": "[Principle]"}
-_ITEM = re.compile(r"^\s*(?:[-*•]\s+)?\**\s*(?P<number>\d{1,2})\s*[.)]\**\s+(?P<text>\S.*?)\s*$")
-_TAGGED = re.compile(r"^(?P<text>\S.*?)\s*\**\[\s*(?P<tag>hard[\s_-]*rule|principle)\s*\]\**[\s.]*$", re.IGNORECASE)
-_NOUN = r"(?:responses?|answers?|outputs?|assistants?|candidates?|completions?|replies|reply)"
-_INDEX = re.compile(
-    rf"\b{_NOUN}\s*[#(\[\"'“]?\s*(?:(?-i:[A-H])|[1-9])(?![\w'’/-])"
-    rf"|\b(?:first|second|third|fourth|last|other|former|latter|chosen|rejected|preferred|better|worse|winning|losing)"
-    rf"\s+{_NOUN}\b|\b(?:both|neither|either|all|each)\s+(?:of\s+the\s+)?{_NOUN}\b",
-    re.IGNORECASE,
-)
-
-
-def read_rubric(text: str) -> Rubric | None:
-    """Numbered items that end in [Hard Rule] or [Principle], as OpenRubrics writes them (arXiv 2510.07743).
-
-    The tag becomes the criterion's `kind`; every weight is 1. An item that names one response ("Response A", "the
-    second answer") would grade the pair that it was made from and nothing else: it is rejected. None without an item.
-    """
-    return _agreed(text, "rubric", _rubric)
-
-
-def _rubric(text: str) -> Rubric | None:
-    criteria: list[Criterion] = []
-    rejected: list[str] = []
-    for line in text.split("\n"):
-        item = _ITEM.match(line)
-        if item is None:
-            continue
-        tagged = _TAGGED.match(item["text"])
-        if tagged is None or names_response(tagged["text"]):
-            rejected.append(item["text"])
-            continue
-        hard = tagged["tag"].lower().startswith("hard")
-        criteria.append(Criterion(tagged["text"], 1.0, "hard" if hard else "principle"))
-    if not criteria or len(criteria) > MOST:
-        return None
-    return Rubric(tuple(criteria), tuple(rejected))
-
-
-def names_response(text: str) -> bool:
-    """Whether a criterion speaks of one certain response: "Response B", "answer 2", "the first response"."""
-    return bool(_INDEX.search(text))
-
-
-def write_rubric(criteria: Sequence[Criterion]) -> str:
-    """Numbered items with their tags, the form that `read_rubric` reads."""
-    return "\n".join(f"{i}. {c.text} {TAGS[c.kind]}" for i, c in enumerate(criteria, start=1))
-
-
 # --- plain lists ---
+
+_ITEM = re.compile(r"^\s*(?:[-*•]\s+)?\**\s*(?P<number>\d{1,2})\s*[.)]\**\s+(?P<text>\S.*?)\s*$")
 
 
 def read_items(text: str, tag: str) -> tuple[str, ...] | None:

@@ -20,7 +20,6 @@ from evalsuite.preferences.table import prompt_of
 NEAR = 0.8
 BANDS, WIDTH = 16, 4
 WORDS = 3
-PRIME = (1 << 61) - 1
 TOGETHER = 50
 """Members of a bucket that are compared with their neighbours only: a template with thousands of copies."""
 

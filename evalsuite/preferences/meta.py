@@ -77,14 +77,6 @@ def random_effects(estimates: Any, variances: Any, method: Method = "reml", leve
     return found
 
 
-def tau_squared(estimates: Any, variances: Any, method: Method = "reml") -> Any:
-    """τ² of each feature (m,); NaN with fewer than `FEWEST` people."""
-    import numpy as np
-
-    found = random_effects(estimates, variances, method)
-    return np.array([np.nan if f.tau is None else f.tau**2 for f in found])
-
-
 @dataclass(frozen=True)
 class _Studies:
     """Estimates and variances (k, m), and which of them are there; the others have weight 0."""

@@ -4,13 +4,9 @@ and the example pairs of WIMHF's demonstration file.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any
 
-from evalsuite.data.files import read_rows
-from evalsuite.errors import InputError
 from evalsuite.judging.importing.codings import of_number, of_winner
 from evalsuite.preferences.shapes import Found, Row, Shape, as_messages, known, one, parted
 from evalsuite.records import Message, assistant, user
@@ -153,50 +149,6 @@ def _conversations(first: Sequence[Message], second: Sequence[Message]) -> dict[
         raise ValueError("a conversation is empty")
     shared, a, b = parted(first, second)
     return {"messages": shared, "a": a, "b": b}
-
-
-@dataclass(frozen=True, slots=True)
-class DemoFeature:
-    """One feature of WIMHF's demonstration file. `change` is its change in win rate (a share, whatever the file calls
-    it), `prevalence` a share of pairs, `fidelity` Pearson's r on 300 pairs."""
-
-    dataset: str
-    index: int
-    description: str
-    name: str
-    beta: float
-    p: float
-    change: float
-    change_p: float
-    prevalence: float
-    fidelity: float
-    fidelity_p: float
-    examples: int
-
-
-def feature_table(path: Path) -> list[DemoFeature]:
-    """All features of WIMHF's demonstration file, in its order. Raises InputError where the file is another one."""
-    rows = read_rows(path)
-    if len(rows) != 1 or not _demo(rows[0]):
-        raise InputError(f"{path}: not WIMHF's file of features (datasets, each with numbered features)")
-    return [
-        DemoFeature(
-            dataset,
-            int(f["feature_idx"]),
-            str(f["interpretation"]),
-            str(f["abbreviated_interpretation"]),
-            float(f["logit_coef"]),
-            float(f["logit_p_value"]),
-            float(f["win_rate_percentage"]),
-            float(f["win_rate_p_value"]),
-            float(f["prevalence_percentage"]) / 100,
-            float(f["fidelity_correlation"]),
-            float(f["fidelity_p_value"]),
-            sum(map(len, f["examples"].values())),
-        )
-        for dataset, features in rows[0].items()
-        for f in features.values()
-    ]
 
 
 def read_demo(row: Row) -> Found:

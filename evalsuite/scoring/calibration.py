@@ -3,10 +3,8 @@
     ece(confidence, right)                  # mean |confidence − share right| over ten bins of one width: lower = better
     ece(confidence, right, equal="mass")    # the same over bins of as many answers each ("adaptive")
     auroc(confidence, right)                # chance that a right answer is surer than a wrong one: 0.5 = says nothing
-    risk_coverage(confidence, right)        # [(coverage, risk), ...] as the surest answers are given first
-    aurc(confidence, right)                 # area under that curve: lower = better
+    aurc(confidence, right)                 # area under risk by coverage, surest answers first: lower = better
     accuracy_at(confidence, right, 0.8)     # accuracy when the least sure fifth is withheld
-    coverage_at(confidence, right, 0.1)     # how many answers can be given at a risk of at most 0.1
 
 Arrays of one length n: confidence in [0, 1], right 0 or 1 (or a share). Answers of equal confidence are taken together:
 whatever depends on an order is the mean over all orders among them. `calibration_rows` turns a task's scores into
@@ -81,18 +79,6 @@ def auroc(confidence: Column, right: Column) -> float | None:
     return value if value == value else None
 
 
-def risk_coverage(confidence: Column, right: Column) -> list[tuple[float, float]]:
-    """(coverage, risk) after each level of confidence, surest first: the share of answers given, and the share wrong
-    among them (El-Yaniv & Wiener 2010)."""
-    import numpy as np
-
-    c, y = _columns(confidence, right)
-    order, starts = _levels(c)
-    given = np.append(starts[1:], len(c))
-    wrong = np.cumsum(1 - y[order])[given - 1]
-    return [(float(g) / len(c), float(w) / float(g)) for g, w in zip(given, wrong, strict=True)]
-
-
 def aurc(confidence: Column, right: Column) -> float:
     """Mean risk over the n coverages 1/n, 2/n, ..., 1 (Geifman et al., ICLR 2019). In [0, 1]; a confidence that says
     nothing gives the error rate."""
@@ -107,11 +93,6 @@ def accuracy_at(confidence: Column, right: Column, coverage: float) -> float:
         raise ValueError(f"coverage is a share above 0, not {coverage}")
     c, y = _columns(confidence, right)
     return float(_accuracy_at(c, y, coverage)(_ones(c))[0])
-
-
-def coverage_at(confidence: Column, right: Column, risk: float) -> float:
-    """The largest coverage, at whole levels of confidence, whose risk is at most `risk`; 0 where there is none."""
-    return max((g for g, r in risk_coverage(confidence, right) if r <= risk + 1e-12), default=0.0)
 
 
 def figures(

@@ -28,7 +28,6 @@ from evalsuite.scoring import diversity_semantic as semantic
 from evalsuite.scoring.entailment import entails, probabilities
 from evalsuite.statistics import Interval
 
-VARIANTS = ("full", "shortest", "across")
 UNITS = {
     **dict.fromkeys(("ead", "self_bleu", "encoder", "nli", "nli_sentences"), "index"),
     **dict.fromkeys(("vendi", "vendi_encoder"), "texts"),

@@ -22,7 +22,6 @@ _STEMS = (
     rf"^[\W_]{{0,6}}(?:{_ANSWER}|a)\s*[*_]{{0,2}}\s*[:=][*_]{{0,2}}",
 )
 _DECLARED = re.compile("|".join(_STEMS), re.IGNORECASE | re.MULTILINE)
-_NOTHING_YET = re.compile(r"\s*(?:\\boxed|\\\[|\$\$?|\\\(|\*{2,})?\s*")
 _NUMBER = re.compile(r"(?<![\w.,])[-−–]?(?:[$€£]\s?)?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)?(?:\.\d+|(?<=\d))(?![\d])")
 _FLEXIBLE = re.compile(r"(-?[$0-9.,]{2,})|(-?[0-9]+)")
 

@@ -11,9 +11,9 @@ from evalsuite.cli import main
 from evalsuite.judging import Annotation
 from evalsuite.judging.importing import read_any, stem
 from evalsuite.judging.importing.codings import of_top_logprobs
-from evalsuite.judging.ranking.length import LengthControl, controlled_by, read_control
+from evalsuite.judging.ranking.length import LengthControl, read_control
 from evalsuite.judging.ranking.ranking import Choices, Standing, rank
-from evalsuite.statistics import spearman
+from evalsuite.statistics import length_controlled, spearman
 
 Public = Callable[[str], Path]
 Table = dict[str, dict[str, float]]
@@ -181,7 +181,10 @@ def test_how_often_the_longer_text_wins(model: str, longer: int, decided: int, s
 
 def test_length_control_from_coefficients(control: LengthControl, public_data: Public) -> None:
     table = leaderboard(public_data("alpaca_eval/leaderboard_ae2_weighted_alpaca_eval_gpt4_turbo.csv"))
-    found = {m: controlled_by(t, control.difficulty) for m, t in control.coefficients.items()}
+    difficulties = list(control.difficulty.values())
+    found = {
+        m: length_controlled((t.length, t.difficulty, t.model), difficulties) for m, t in control.coefficients.items()
+    }
     gaps = {
         m: abs(100 * f.value - table[m]["length_controlled_winrate"])
         for m, f in found.items()

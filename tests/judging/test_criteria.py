@@ -8,19 +8,16 @@ from hypothesis import strategies as st
 
 from evalsuite.judging.contract import Criterion
 from evalsuite.judging.criteria import (
-    names_response,
     read_criteria,
     read_grades,
     read_items,
-    read_rubric,
     to_hundred,
     write_criteria,
-    write_rubric,
 )
 
 # One line that begins and ends with something visible: what a criterion's text is.
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), min_size=1, max_size=60).filter(
-    lambda t: t.strip() == t and not re.search(r"<\s*/?\s*(criteria|grades|rubric)", t, re.IGNORECASE)
+    lambda t: t.strip() == t and not re.search(r"<\s*/?\s*(criteria|grades)", t, re.IGNORECASE)
 )
 WEIGHTS = st.lists(st.integers(1, 300), min_size=1, max_size=12)
 
@@ -130,47 +127,6 @@ def test_the_own_total(line: str, total: float | None) -> None:
 )
 def test_grades_that_are_none(reply: str) -> None:
     assert read_grades(reply, 2) is None
-
-
-@given(st.lists(st.tuples(LINES, st.sampled_from(["hard", "principle"])), min_size=1, max_size=9))
-def test_rubrics_keep_their_tags(items: list[tuple[str, str]]) -> None:
-    written = [Criterion(f"The response {t}.", 1.0, kind) for t, kind in items]  # type: ignore[arg-type]
-    written = [c for c in written if not names_response(c.text)] or [Criterion("The response is short.")]
-    found = read_rubric(write_rubric(written))
-    assert found is not None
-    assert list(found.criteria) == written
-    assert found.rejected == ()
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Response A cites a source",
-        "The response cites more than answer 2",
-        "The first response is shorter",
-        "The response is better than the other answer",
-        "Both responses are polite",
-        "Assistant (B) is right",
-    ],
-)
-def test_items_that_name_a_response_are_rejected(text: str) -> None:
-    found = read_rubric(f"1. {text} [Principle]\n2. The response is short. [Hard Rule]\n3. The response is kind.")
-    assert found is not None
-    assert [(c.text, c.kind) for c in found.criteria] == [("The response is short.", "hard")]
-    assert len(found.rejected) == 2
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "The response answers a question first",
-        "The response names 3 sources",
-        "The response A/B-tests it",
-        "The responsea",
-    ],
-)
-def test_items_that_name_none_are_kept(text: str) -> None:
-    assert not names_response(text)
 
 
 def test_items_are_listed_once() -> None:

@@ -201,7 +201,7 @@ def test_significance_is_counted_among_the_tested_only():
 
 
 def test_published_counts_of_faithful_and_of_significant_features(public_data):
-    from evalsuite.preferences.shapes_several import feature_table
+    from preferences.wimhf_features import feature_table
 
     table = feature_table(public_data("wimhf/feature_data_for_demo.json"))
     counts = {}

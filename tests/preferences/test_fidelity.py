@@ -100,7 +100,7 @@ def test_fidelity_is_pearsons_r_with_its_p_and_interval():
 
 
 def test_p_values_are_the_published_ones(public_data):
-    from evalsuite.preferences.shapes_several import feature_table
+    from preferences.wimhf_features import feature_table
 
     table = feature_table(public_data("wimhf/feature_data_for_demo.json"))
     # To one in a thousand, or to the ten decimals that the file has.

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from preferences.wimhf_features import feature_table
 
 from evalsuite.data.files import read_rows
 from evalsuite.errors import InputError
 from evalsuite.preferences.contract import Pair
 from evalsuite.preferences.loading import Loading, flipped, load, ordered, write_pairs
-from evalsuite.preferences.shapes_several import feature_table
 from evalsuite.preferences.sources import split_of
 from evalsuite.preferences.table import Writer, gather
 from evalsuite.records import assistant, user
@@ -146,8 +146,6 @@ def test_wimhf_examples_and_features(public_data) -> None:
     assert list(kept.values()) == [22, 31, 24, 16, 25, 23, 19]
     assert len(load(path, Loading(where={"metadata.dataset": "PKU"}))) == 320
     assert any("mean nothing" in note for note in pairs.notes)
-    with pytest.raises(InputError, match="not WIMHF's file"):
-        feature_table(public_data("preferences/pku_saferlhf/align_anything_sample32.jsonl"))
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+from preferences.wimhf_features import DemoFeature, feature_table
 
 from evalsuite.cli import main
 from evalsuite.features.contract import Effect
 from evalsuite.preferences.effects import faithful, mark
 from evalsuite.preferences.loading import load
-from evalsuite.preferences.shapes_several import DemoFeature, feature_table
 from evalsuite.reporting.preferences_files import read_explanation
 
 FILE = "wimhf/feature_data_for_demo.json"

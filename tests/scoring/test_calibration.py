@@ -14,11 +14,9 @@ from evalsuite.scoring.calibration import (
     accuracy_at,
     aurc,
     auroc,
-    coverage_at,
     ece,
     ece_of_perfect,
     figures,
-    risk_coverage,
 )
 from evalsuite.scoring.calibration_rows import (
     STATED,
@@ -100,13 +98,9 @@ def test_known_cases() -> None:
     assert ece([1.0] * 10, [0.0] * 10) == 1
     assert ece([0.3, 0.3, 0.31], [0.0, 1.0, 0.0], bins=10) == pytest.approx((abs(0.6 - 1) + 0.31) / 3)
     confidence, right = [0.9, 0.8, 0.7, 0.6], [1.0, 1.0, 0.0, 1.0]
-    assert risk_coverage(confidence, right) == [(0.25, 0.0), (0.5, 0.0), (0.75, pytest.approx(1 / 3)), (1.0, 0.25)]
     assert aurc(confidence, right) == pytest.approx((0 + 0 + 1 / 3 + 1 / 4) / 4)
     assert accuracy_at(confidence, right, 0.5) == 1
     assert accuracy_at(confidence, right, 0.625) == pytest.approx(1 - 0.5 / 2.5)
-    assert coverage_at(confidence, right, 0.0) == 0.5
-    assert coverage_at(confidence, right, 0.25) == 1
-    assert coverage_at([0.5, 0.5], [0.0, 0.0], 0.5) == 0
     assert auroc(confidence, right) == pytest.approx(2 / 3)
 
 

@@ -115,13 +115,6 @@ def read_gamed(path: Path) -> tuple[Gamed, ...]:
     return tuple(Gamed(*zip(*rows, strict=True)) for rows in blocks.values())
 
 
-def controlled_by(terms: Terms, difficulty: Mapping[str, float]) -> LengthControlled:
-    """The figure of given coefficients over all instructions of a difficulty file."""
-    from evalsuite.statistics import length_controlled
-
-    return length_controlled((terms.length, terms.difficulty, terms.model), list(difficulty.values()))
-
-
 def controlled(
     table: Table, views: Sides, models: Sequence[int], how: LengthControl, notes: list[str]
 ) -> dict[int, LengthControlled]:
