@@ -5,6 +5,23 @@
   const element = document.getElementById("figures");
   const figures = element ? JSON.parse(element.textContent) : {};
 
+  // On a phone a forest's labels stand above their rows, so that the rows have the width to themselves.
+  const narrow = matchMedia("(max-width: 40rem)");
+  const LABEL = 14;
+
+  function fitted(layout) {
+    const labels = layout.yaxis?.ticktext;
+    if (!narrow.matches || !labels) return layout;
+    const height = layout.height + LABEL * labels.length;
+    const row = (height - layout.margin.t - layout.margin.b) / labels.length;
+    const annotations = labels.map((label, i) => ({
+      text: label.replace("<br>", " "), x: 0, xref: "paper", xanchor: "left", align: "left", showarrow: false,
+      y: layout.yaxis.tickvals[i], yanchor: "bottom", yshift: row / 2 - LABEL - 2, font: { size: 11 },
+    }));
+    const xaxis = { ...layout.xaxis, tickangle: 0, nticks: 5 };
+    return { ...layout, height, annotations, xaxis, yaxis: { ...layout.yaxis, showticklabels: false } };
+  }
+
   function themed(layout) {
     const grid = { gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--faint") };
     return {
@@ -20,7 +37,9 @@
 
   function draw() {
     for (const [id, figure] of Object.entries(figures)) {
-      Plotly.react(id, figure.data, themed(figure.layout), { displayModeBar: false, responsive: true });
+      const layout = themed(fitted(figure.layout));
+      document.getElementById(id).style.height = `${layout.height}px`;
+      Plotly.react(id, figure.data, layout, { displayModeBar: false, responsive: true });
     }
     document.body.dataset.drawn = Object.keys(figures).length;
   }
@@ -28,6 +47,7 @@
   if (window.Plotly) {
     draw();
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+    narrow.addEventListener("change", draw);
   }
 
   const buttons = [...document.querySelectorAll("button[data-kind]")];

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from evalsuite.comparison.differences import ALPHA, Difference
 from evalsuite.comparison.summary_effects import effects
-from evalsuite.comparison.summary_words import NAMED, Said, Sentence, change, number, sentence
+from evalsuite.comparison.summary_words import NAMED, Said, Sentence, adjusted, change, number, sentence
 from evalsuite.comparison.texts import TextDifference
 from evalsuite.statistics import Interval
 
@@ -51,13 +51,13 @@ def summarise(pair: "PairComparison", curve: "Curve | None" = None) -> list[Sent
     first = [d for d in found if d.primary] or list(found)
     made: list[Sentence] = []
     verdicts: tuple[tuple[str, Said, str], ...] = (
-        ("better", "better", "better"),
-        ("worse", "worse", "worse"),
-        ("changed", "otherwise", "different"),
+        ("better", "better", "is better than"),
+        ("worse", "worse", "is worse than"),
+        ("changed", "otherwise", "differs from"),
     )
-    for verdict, kind, word in verdicts:
+    for verdict, kind, words in verdicts:
         moved = sorted((d for d in first if d.verdict == verdict), key=lambda d: d.p if d.p is not None else 1.0)
-        made += sentence(kind, f"{pair.run} is {word} than {pair.baseline} on", [_moved(d) for d in moved])
+        made += sentence(kind, f"{pair.run} {words} {pair.baseline} on", [_moved(d) for d in moved])
     made += _families(pair)
     moved_beside, still_beside = effects(pair, curve)
     reads, alike = _read(pair.run, pair.baseline, pair.texts)
@@ -73,9 +73,9 @@ def summarise(pair: "PairComparison", curve: "Curve | None" = None) -> list[Sent
 
 
 def overall(pair: "PairComparison") -> str:
-    """How many headline scores went which way, and how small a true change could have gone unseen."""
-    first = [d for d in pair.differences if d.primary] or pair.differences
-    counts = {v: sum(d.verdict == v for d in first) for v in dict.fromkeys(d.verdict for d in first)}
+    """How many scores went which way, how small a true change could have gone unseen, and how many ways of writing."""
+    first = [d for d in pair.differences if d.primary]
+    shown = first or pair.differences
     said = (
         ("better", "got better"),
         ("worse", "got worse"),
@@ -84,18 +84,25 @@ def overall(pair: "PairComparison") -> str:
         ("unknown", "had too few samples"),
         ("not comparable", "may not be compared"),
     )
-    parts = [f"{counts[v]} {words}" for v, words in said if v in counts]
-    if not parts:
-        return "No headline score could be paired."
-    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
-    of = f"Of {len(first)} headline scores" if len(first) > 1 else "The one headline score:"
-    unseen = sorted(100 * d.mde for d in first if d.verdict == "tied" and d.unit == "share" and d.mde is not None)
-    least = ""
+    counts = [(sum(d.verdict == verdict for d in shown), words) for verdict, words in said]
+    parts = [f"{count} {words}" for count, words in counts if count]
+    made = []
+    if not first:
+        made.append("No headline score could be paired by sample.")
+    if parts:
+        listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+        of = f"{len(shown)} {'headline' if first else 'other'} score{'s' * (len(shown) != 1)}"
+        made.append(f"Of {of} {listed}.")
+    unseen = sorted(100 * d.mde for d in shown if d.verdict == "tied" and d.unit == "share" and d.mde is not None)
     if unseen:
         ends = [f"{unseen[0]:.1f}", f"{unseen[-1]:.1f}"]
         span = ends[0] if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
-        least = f" A true change below {span} points could have gone unseen there."
-    return f"{of} {listed}.{least}"
+        made.append(f"A true change below {span} points could have gone unseen there.")
+    told = [d for d in pair.texts if d.measure in VERBS and d.q is not None]
+    if told:
+        moved = sum(d.q is not None and d.q <= ALPHA and bool(d.value) for d in told)
+        made.append(f"Answers read differently in {moved} of {len(told)} measures.")
+    return " ".join(made)
 
 
 def _moved(d: Difference) -> str:
@@ -107,7 +114,7 @@ def _moved(d: Difference) -> str:
 
 def _tied(d: Difference) -> str:
     least = "" if d.mde is None else f", {number(d.mde, d.unit, True)} would have been found"
-    return f"{d.task} ({change(d, d.unit)}, n={d.n}{least})"
+    return f"{d.task} ({change(d, d.unit)}, n={d.n}{least}{adjusted(d)})"
 
 
 def _families(pair: "PairComparison") -> list[Sentence]:
@@ -131,7 +138,7 @@ def _read(run: str, baseline: str, texts: Sequence[TextDifference]) -> tuple[lis
     for d in moved:
         verb = VERBS[d.measure][0 if (d.value or 0) > 0 else 1]
         made.append(Sentence("otherwise", f"{run} {verb} than {baseline}: {_sides(d)}"))
-    alike = [f"{d.about} ({change(d, d.unit)}, n={d.n})" for d in still]
+    alike = [f"{d.about} ({change(d, d.unit)}, n={d.n}{adjusted(d)})" for d in still]
     return made, [Sentence("unclear", "No difference was found in", tuple(alike))] if alike else []
 
 

@@ -14,7 +14,7 @@ from evalsuite.comparison.calibration import CalibrationDifference
 from evalsuite.comparison.differences import ALPHA
 from evalsuite.comparison.families import two_sided
 from evalsuite.comparison.gaps import GapChange
-from evalsuite.comparison.summary_words import Changed, Said, Sentence, change, number, sentence
+from evalsuite.comparison.summary_words import Changed, Said, Sentence, adjusted, change, number, sentence
 from evalsuite.statistics import Interval, holm
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _calibration(pair: "PairComparison") -> tuple[list[Sentence], list[Sentence]
     for figure, kind, lead in leads:
         part = [c for c in moved if c.figure == figure and _direction(c) == kind]
         made += sentence(kind, lead, [_calibrated(c) for c in part])
-    alike = [f"{c.task} ({change(c, 'share')}, n={c.n})" for c in still if c.figure == "ece"]
+    alike = [f"{c.task} ({change(c, 'share')}, n={c.n}{adjusted(c)})" for c in still if c.figure == "ece"]
     return made, sentence("unclear", "No change of calibration (expected calibration error) was found on", alike)
 
 
@@ -91,9 +91,12 @@ def _gaps(pair: "PairComparison") -> tuple[list[Sentence], list[Sentence]]:
             "otherwise", f"{told} better out of distribution than in it on", [_gap(g) for g in moved if not less(g)]
         ),
     ]
-    return made, sentence(
-        "unclear", "No change of the gap between in and out of distribution was found on", [_gap(g) for g in still]
-    )
+    lead = "No change of the gap between in and out of distribution was found on"
+    alike = [
+        f"{g.task} {g.metric} ({change(g.change, g.unit)}, n={g.inside.n} in, {g.outside.n} out{adjusted(g.change)})"
+        for g in still
+    ]
+    return made, sentence("unclear", lead, alike)
 
 
 def _gap(g: GapChange) -> str:

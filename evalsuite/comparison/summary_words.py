@@ -54,6 +54,12 @@ def change(found: Changed, unit: str) -> str:
     return f"{signed(found.value, unit)}{interval} {'pt' if unit == 'share' else unit}".rstrip()
 
 
+def adjusted(found: Changed) -> str:
+    """Said beside a difference that was not found although its own interval leaves 0 out."""
+    apart = found.low is not None and found.high is not None and not found.low <= 0 <= found.high
+    return ", not clear after adjustment" if apart else ""
+
+
 def number(value: float | None, unit: str, points: bool = False) -> str:
     if value is None:
         return "–"

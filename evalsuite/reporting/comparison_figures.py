@@ -1,4 +1,4 @@
-"""Figures of a comparison as plotly data, in the form of `reporting.figures`: {"data", "layout", "alt"}.
+"""Figures of a comparison as plotly data, in the form of `reporting.figures`.
 
     plane_figure(found.plane)        # quality against diversity, an arrow from each run to the next
     curve_figure(found.curves[0])    # proxy and gold reward against √KL, or against steps where no KL was logged
@@ -9,20 +9,20 @@ draw.
 """
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from evalsuite.comparison.calibration import TradeOff
-from evalsuite.comparison.gaps import Point
+from evalsuite.comparison.gaps import GapChange, Point
 from evalsuite.comparison.training_curve import Curve
-from evalsuite.reporting.figures import colour
+from evalsuite.reporting.escaping import label
+from evalsuite.reporting.figures import KINDS, SMALL, Figure, Row, colour, forest_of_rows, whiskers
 from evalsuite.reporting.numbers import interval_text
-from evalsuite.statistics import Interval
+from evalsuite.statistics import Interval, wilson
 
 HEIGHT = 360
 
 
-def plane_figure(points: Sequence[Point]) -> dict[str, Any] | None:
+def plane_figure(points: Sequence[Point]) -> Figure | None:
     """Runs with both axes; the first diversity figure that all of them have."""
     shared = [name for name in (points[0].diversity if points else ()) if all(name in p.diversity for p in points)]
     drawn = [(p, p.quality, p.diversity[shared[0]]) for p in points if p.quality and shared]
@@ -38,24 +38,25 @@ def plane_figure(points: Sequence[Point]) -> dict[str, Any] | None:
             {
                 "type": "scatter",
                 "mode": "markers+text",
-                "name": escape(point.run),
+                "name": label(point.run),
                 "x": [diversity.value],
                 "y": [quality.value],
                 "error_x": _whisker(diversity),
                 "error_y": _whisker(quality),
-                "text": [escape(point.run)],
+                "text": [label(point.run)],
                 "textposition": "top right",
                 "marker": {"color": colour(place), "size": 10},
-                "hovertext": [f"<b>{escape(point.run)}</b><br>{escape(told)}<br>{escape(varied)}"],
+                "hovertext": [f"<b>{label(point.run)}</b><br>{label(told)}<br>{label(varied)}"],
                 "hoverinfo": "text",
             }
         )
     tasks = ", ".join(known[0][0].tasks)
+    layout = _layout(f"{name}, 95% interval", "mean headline share, 95% interval", {"tickformat": ".0%"})
     alt = f"Quality (mean share on {tasks}) against diversity ({name}) of {', '.join(p.run for p, _, _ in known)}."
-    return {"data": data, "layout": _layout(name, "quality", {"tickformat": ".0%"}), "alt": alt}
+    return {"data": data, "layout": layout, "title": "Quality against diversity", "alt": alt}
 
 
-def curve_figure(curve: Curve) -> dict[str, Any] | None:
+def curve_figure(curve: Curve) -> Figure | None:
     """Proxy and gold reward, each on the scale that it was logged in."""
     drift = all(p["kl"] is not None for p in curve.points)
     x = [_root(p["kl"]) if drift else p["step"] for p in curve.points]
@@ -69,26 +70,50 @@ def curve_figure(curve: Curve) -> dict[str, Any] | None:
         return None
     axis = "√KL to the reference (nats an answer)" if drift else "step"
     alt = f"Reward of {curve.run} over {curve.steps} steps against {axis}: {curve.verdict}."
-    return {"data": data, "layout": _layout(axis, "reward", {}), "alt": alt}
+    title = f"Reward of {curve.run} as it was trained"
+    return {"data": data, "layout": _layout(axis, "reward", {}), "title": title, "alt": alt}
 
 
-def trade_off_figure(curve: TradeOff, run: str, baseline: str) -> dict[str, Any]:
-    """Accuracy among the surest answers as more of them are given, before and after."""
-    data = [
-        {
-            "type": "scatter",
-            "mode": "lines+markers",
-            "name": escape(name),
-            "x": list(curve.coverage),
-            "y": list(values),
-            "line": {"color": colour(place), "width": 2},
-        }
-        for place, (name, values) in enumerate(((baseline, curve.baseline), (run, curve.run)))
-    ]
-    layout = _layout("share of questions answered, the surest first", "accuracy", {"tickformat": ".0%"})
+def trade_off_figure(curve: TradeOff, run: str, baseline: str) -> Figure:
+    """Accuracy among the surest answers as more of them are given, before and after, with the interval of the answers
+    that are given (Wilson)."""
+    data = []
+    for place, (name, values) in enumerate(((baseline, curve.baseline), (run, curve.run))):
+        given = [max(1, round(share * curve.n)) for share in curve.coverage]
+        bounds = [(v, *wilson(v * k, k)) for v, k in zip(values, given, strict=True)]
+        data.append(
+            {
+                "type": "scatter",
+                "mode": "lines+markers",
+                "name": label(name),
+                "x": [x + (place - 0.5) * 0.012 for x in curve.coverage],  # whiskers side by side
+                "y": list(values),
+                "error_y": whiskers(bounds),
+                "line": {"color": colour(place), "width": 2},
+            }
+        )
+    title = f"{curve.task}: accuracy as the least sure answers are withheld"
+    layout = _layout(
+        f"share of {curve.n} questions answered, the surest first", "accuracy, 95% interval", {"tickformat": ".0%"}
+    )
     layout["xaxis"]["tickformat"] = ".0%"
     alt = f"Accuracy on {curve.task} as the least sure answers are withheld, {run} against {baseline}, n={curve.n}."
-    return {"data": data, "layout": layout, "alt": alt}
+    return {"data": data, "layout": layout, "title": title, "alt": alt}
+
+
+def gaps_figure(gaps: Sequence[GapChange], run: str, baseline: str) -> Figure | None:
+    """Of shares: what changed inside and what outside of the distribution, task by task."""
+    rows = []
+    for gap in gaps:
+        for side, found in (("in", gap.inside), ("out", gap.outside)):
+            if gap.unit != "share" or found.value is None or found.low is None or found.high is None:
+                continue
+            told = interval_text(found.value, found.low, found.high, sign=True)
+            words = f"{label(gap.task)}{SMALL}{KINDS[side][0]}, n={found.n}</span>"
+            hover = f"{label(gap.task)}, {KINDS[side][0]}<br>{told}, n={found.n}"
+            rows.append(Row(words, side, 100 * found.value, 100 * found.low, 100 * found.high, hover))
+    alt = f"Paired differences {run} minus {baseline}, in and out of distribution, with 95% intervals."
+    return forest_of_rows(rows, f"{run} minus {baseline}: in and out of distribution", alt)
 
 
 def _path(x: Sequence[float | None], y: Sequence[float | None]) -> dict[str, Any]:
@@ -123,7 +148,7 @@ def _root(value: float | None) -> float | None:
 
 def _layout(x: str, y: str, more: Mapping[str, Any]) -> dict[str, Any]:
     def axis(title: str) -> dict[str, Any]:
-        titled = {"text": escape(title), "font": {"size": 12}, "standoff": 6}
+        titled = {"text": label(title), "font": {"size": 12}, "standoff": 6}
         return {"title": titled, "automargin": True, "fixedrange": True, "zeroline": False}
 
     return {

@@ -8,10 +8,13 @@ nothing else on the page may run.
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from evalsuite.reporting.escaping import clean
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -20,23 +23,28 @@ if TYPE_CHECKING:
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
-def render(template: str, context: Mapping[str, Any], figures: bool = False, script: str = "") -> str:
-    """A page from `reports/` or `leaderboard/templates/`. `figures` puts plotly.js into it (once, 4.8 MB); `script`
-    names a file of the template's own, to stand behind page.js."""
-    scripts = {"page": _source("page.js")}
-    if script:
-        scripts["own"] = _source(script)
-    if figures:
-        scripts["plotly"] = _plotly()
+def render(
+    template: str, context: Mapping[str, Any], figures: bool = False, script: str = "", style: str | None = None
+) -> str:
+    """A page from `reports/`. `figures` puts plotly.js into it (once, 4.8 MB); `script`
+    names a file of the template's own, to stand behind page.js. With `style` (the one style sheet, for
+    `page_head(title, policy, style)`), the policy lets no other one in."""
     from markupsafe import Markup
 
+    scripts = {"page": source("page.js")}
+    if script:
+        scripts["own"] = source(script)
+    if figures:
+        scripts["plotly"] = plotly_js()
     return (
-        _environment()
+        _pages()
         .get_template(template)
         .render(
             **context,
-            policy=policy(scripts.values()),
+            policy=policy(scripts.values(), style),
             scripts={name: Markup(text) for name, text in scripts.items()},
+            style=None if style is None else Markup(style),
+            style_id=_map_style(scripts.get("plotly", "")),
         )
     )
 
@@ -48,11 +56,18 @@ def write_page(path: Path, html: str) -> Path:
     return path
 
 
-def policy(scripts: Any) -> str:
-    """A content security policy that lets exactly these inline scripts run and forbids every request."""
-    hashes = [base64.b64encode(hashlib.sha256(s.encode("utf-8")).digest()).decode() for s in scripts]
-    allowed = " ".join(f"'sha256-{h}'" for h in hashes)
-    return f"default-src 'none'; img-src data: blob:; style-src 'unsafe-inline'; script-src {allowed}"
+def policy(scripts: Iterable[str], style: str | None = None) -> str:
+    """A content security policy that lets exactly these inline scripts run and forbids every request. `style`: the one
+    style sheet that may stand in the page; attributes stay allowed, because plotly draws with them."""
+    allowed = " ".join(_hash(s) for s in scripts)
+    # plotly makes an empty style element and adds its rules by script.
+    styles = f"style-src-elem {_hash(style)} {_hash('')}; style-src-attr 'unsafe-inline'" if style is not None else ""
+    told = ["default-src 'none'", "img-src data: blob:", styles or "style-src 'unsafe-inline'", f"script-src {allowed}"]
+    return "; ".join([*told, "base-uri 'none'", "form-action 'none'"])
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode('utf-8')).digest()).decode()}'"
 
 
 def script_json(value: Any) -> "Markup":
@@ -63,40 +78,57 @@ def script_json(value: Any) -> "Markup":
     return Markup("".join(ESCAPES.get(c, c) for c in text))
 
 
-@cache
-def _environment() -> "Environment":
+def environment(*folders: Path) -> "Environment":
+    """Jinja as our pages use it: everything escaped, nothing undefined, figures written as everywhere, and no text of a
+    stranger able to turn a line of ours round (`clean` is applied to all that is put in)."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
 
-    from evalsuite.registry import content_root
     from evalsuite.reporting import numbers
 
-    root = content_root()
-    environment = Environment(
-        loader=FileSystemLoader([root / "reports", root / "leaderboard" / "templates"]),
+    made = Environment(
+        loader=FileSystemLoader(folders),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
     )
-    environment.filters["script_json"] = script_json
-    environment.globals.update(
+    made.filters["clean"] = lambda value: clean(str(value))
+    made.filters["script_json"] = script_json
+    made.globals.update(
         interval_text=numbers.interval_text,
         value_text=numbers.value_text,
         bounds_text=numbers.bounds_text,
         p_text=numbers.p_text,
         share_text=numbers.share_text,
     )
-    return environment
-
-
-def _source(name: str) -> str:
-    environment = _environment()
-    assert environment.loader is not None
-    return environment.loader.get_source(environment, name)[0]
+    return made
 
 
 @cache
-def _plotly() -> str:
+def _pages() -> "Environment":
+    from evalsuite.registry import content_root
+
+    return environment(content_root() / "reports")
+
+
+def source(name: str) -> str:
+    """A file of `reports/` as it lies there."""
+    loader = _pages().loader
+    assert loader is not None
+    return loader.get_source(_pages(), name)[0]
+
+
+def _map_style(script: str) -> str:
+    """plotly.js brings a style sheet for its maps along, unless an element of this id stands in the page; a policy that
+    names our own sheet would refuse it aloud."""
+    found = re.search(r'getElementById\("([0-9a-f]{64})"\)', script)
+    return found.group(1) if found else "own"
+
+
+@cache
+def plotly_js() -> str:
     import plotly.offline
 
     return str(plotly.offline.get_plotlyjs())

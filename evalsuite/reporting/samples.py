@@ -161,7 +161,7 @@ def _item(
     runs, said = told
     first = next(iter(rows.values()))[0]
     asked = str(first.get("prompt") or "")
-    target = _json(first.get("target"))
+    target = from_json(first.get("target"))
     cells = []
     for i, attempts in rows.items():
         prompt = str(attempts[0].get("prompt") or "")
@@ -180,7 +180,7 @@ def _item(
 
 def _attempt(row: Mapping[str, Any], metric: str, lower: bool, unit: str) -> Attempt:
     value = number(row.get(f"score.{metric}"))
-    details = _json(row.get(f"details.{metric}")) or {}
+    details = from_json(row.get(f"details.{metric}")) or {}
     mark: Mark = "part"
     if value is None and not given(row, metric):
         mark, score = "other", MISSING
@@ -217,12 +217,12 @@ def _further(row: Mapping[str, Any], metric: str) -> list[str]:
 
 
 def _other(row: Mapping[str, Any], answer: Any) -> list[tuple[str, Text]]:
-    completions = _json(row.get("completions"))
+    completions = from_json(row.get("completions"))
     if not isinstance(completions, dict):
         return []
     found = []
     for key, texts in completions.items():
-        parts = [_completion(_json(t) if isinstance(t, str) else t) for t in texts]
+        parts = [_completion(from_json(t) if isinstance(t, str) else t) for t in texts]
         joined = "\n".join(p for p in parts if p)
         if joined and joined != answer:
             found.append((str(key), cut(joined)))
@@ -255,7 +255,8 @@ def number(value: Any) -> float | None:
     return float(value) if math.isfinite(float(value)) else None
 
 
-def _json(text: Any) -> Any:
+def from_json(text: Any) -> Any:
+    """What a JSON column holds; text that is no JSON as it stands, None where there is none."""
     if not isinstance(text, str):
         return None
     try:

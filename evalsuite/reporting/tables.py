@@ -11,6 +11,7 @@ from evalsuite.statistics import wilson
 from evalsuite.store import Run
 
 WORRY = 0.02  # a health share above this is marked
+CARD = 300  # characters of one line of a run's card
 HEALTH = (
     ("truncated", "cut", "answers that ran into the token limit"),
     ("empty", "empty", "empty answers"),
@@ -151,7 +152,12 @@ def particulars(run: Run) -> list[tuple[str, str]]:
         ("limit, seed", f"{manifest.get('limit') or 'all samples'}, {manifest.get('seed')}"),
         ("finished", str(manifest.get("finished", "")).replace("T", " ").replace("+00:00", " UTC")),
     ]
-    return [(name, str(value)) for name, value in lines if value not in (None, "")]
+    return [(name, _short(str(value))) for name, value in lines if value not in (None, "")]
+
+
+def _short(text: str) -> str:
+    """A card's line; the manifest on the same page has the whole."""
+    return text if len(text) <= CARD else f"{text[:CARD]} … {len(text) - CARD:,} more characters"
 
 
 def _settings(value: Any) -> str | None:

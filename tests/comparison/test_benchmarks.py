@@ -38,7 +38,7 @@ def test_alpaca_farms_rlhf_model_writes_longer_answers(public_data, tmp_path, mo
     found = json.loads(out.read_text())
     assert found["mean_characters"] == {"sft": pytest.approx(258, abs=0.6), "rlhf": pytest.approx(728, abs=0.6)}
     assert any(
-        s.startswith("rlhf writes longer answers than sft: 258.5 characters → 728.4 characters (2.8 times")
+        s.startswith("rlhf writes longer answers than sft: 258.5 → 728.4 characters (2.8 times")
         for s in found["summary"]
     )
     assert not any("refuse" in s and s.startswith("rlhf") for s in found["summary"])  # neither file refuses

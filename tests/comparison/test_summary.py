@@ -91,7 +91,11 @@ def test_many_tasks_claim_no_more_than_one():
     barely = calibrated("quiz", "ece", 0.10, 0.0751, half=0.0248)
     assert any(kind == "better" for kind, _ in told(replace(EMPTY, calibration=[barely])))
     dull = [calibrated(f"t{i}", "ece", 0.10, 0.10) for i in range(39)]
-    assert not any(kind == "better" for kind, _ in told(replace(EMPTY, calibration=[barely, *dull])))
+    among = told(replace(EMPTY, calibration=[barely, *dull]))
+    assert not any(kind == "better" for kind, _ in among)
+    assert any(
+        kind == "unclear" and "quiz (−2.5 [−5.0, −0.0] pt, n=100, not clear after" in text for kind, text in among
+    )
 
 
 @pytest.mark.parametrize(("lower", "word"), [(False, "worse"), (True, "better")])
@@ -179,7 +183,9 @@ def test_the_count_of_it_all_says_what_could_have_gone_unseen():
         "Of 4 headline scores 1 got better, 1 got worse and 2 cannot be told apart. "
         "A true change below 8.0 to 20.0 points could have gone unseen there."
     )
-    assert overall(EMPTY) == "No headline score could be paired."
+    assert overall(EMPTY) == "No headline score could be paired by sample."
+    other = replace(EMPTY, differences=[replace(BLANK, primary=False, verdict="changed")])
+    assert overall(other) == "No headline score could be paired by sample. Of 1 other score 1 changed."
 
 
 def test_a_long_list_is_counted_behind_eight():

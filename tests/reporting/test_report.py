@@ -38,7 +38,13 @@ def test_everything_is_in_one_file(page):
     assert html.count("plotly.js v") == 1
     outside = html.split("<script>")[0]
     assert not re.search(r'(?:src|href)="(?!#)', outside)
-    for said in ("Base and SFT", "sft</b> against <b>base", "75.0%", "[59.8, 85.8]", "statistically tied on length"):
+    for said in (
+        "Base and SFT",
+        "sft against base (trained from it by sft)",
+        "75.0%",
+        "[59.8, 85.8]",
+        "1 cannot be told",
+    ):
         assert said in outside, said
 
 
@@ -173,7 +179,8 @@ def test_runs_of_other_tasks_or_other_samples_stand_side_by_side(make_run, tmp_p
     other = make_run("b", {"else": {"acc": [1, 0]}})
     apart = make_run("c", {"facts": {"acc": [1, 0]}}, text=lambda t, i: {"sample": f"x{i}"})
     html = write_report([first, other, apart], tmp_path / "r.html").read_text(encoding="utf-8")
-    assert "Not compared: runs c and a: no shared samples" in html
+    assert "c against a: runs c and a: no shared samples" in html
+    assert "b against a" not in html
 
 
 def test_a_report_needs_runs_of_different_names(make_run, tmp_path):
