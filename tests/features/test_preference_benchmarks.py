@@ -5,22 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from helped import help_of
 
 FOLDER = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "preferences"
 
 
 @pytest.mark.parametrize("name", ["planted.py", "scale.py"])
 def test_help_loads_nothing_heavy(name: str) -> None:
-    code = (
-        f"import runpy, sys; sys.argv = [{name!r}, '--help']; sys.path.insert(0, {str(FOLDER)!r})\n"
-        f"try: runpy.run_path({str(FOLDER / name)!r}, run_name='__main__')\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "print('heavy:', [m for m in ('torch', 'numpy', 'sae_lens') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "--quick" in done.stdout
-    assert "heavy: []" in done.stdout
+    assert "--quick" in help_of(FOLDER / name, ("torch", "numpy", "sae_lens"))
 
 
 def test_scale_runs_and_says_what_it_took(tmp_path: Path) -> None:

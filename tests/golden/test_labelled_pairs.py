@@ -7,21 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from golden.recorded_judges import (
-    ADVERSARIAL,
-    BOTH_ORDERS,
-    CATEGORIES,
-    CORRECT,
-    GROUPS,
-    KAPPAS,
-    LONGER,
-    LONGER_LABELS,
-    O1_MINI,
-    PEOPLE,
-    POOLED,
-    REWARD_MODELS,
-    SUBSETS,
-)
+from golden import recorded_judges as published
 
 from evalsuite.judging import Annotation
 from evalsuite.judging.audit.agreement import agreement, each_verdict, kappa, majority, with_people
@@ -46,7 +32,7 @@ def bar(public_data: Public) -> Verdicts:
     found: Verdicts = {}
     with gzip.open(public_data("llmbar/verdicts.jsonl.gz"), "rt", encoding="utf-8") as file:
         for row in map(json.loads, file):
-            rows = found.setdefault((row["evaluator"], CATEGORIES[row["subset"]]), [])
+            rows = found.setdefault((row["evaluator"], published.CATEGORIES[row["subset"]]), [])
             for idx, both in enumerate(zip(row["w0"], row["w1"], strict=True)):
                 games = {f"swap = {s}": {"winner": w} for s, w in zip((False, True), both, strict=True)}
                 rows += read_bar_verdict({**row, "idx": idx, **games}, Origin(""))
@@ -57,7 +43,7 @@ def bar(public_data: Public) -> Verdicts:
 def labels(public_data: Public) -> dict[str, list[Annotation]]:
     found: dict[str, list[Annotation]] = {}
     for row in read_any(public_data("llmbar/pairs.jsonl.gz")):
-        found.setdefault(CATEGORIES[row.category], []).append(row)
+        found.setdefault(published.CATEGORIES[row.category], []).append(row)
     return found
 
 
@@ -67,44 +53,48 @@ def right(rows: list[Annotation], gold: list[Annotation], order: str) -> int:
 
 
 def pooled(evaluator: str, bar: Verdicts, labels: dict[str, list[Annotation]]) -> float:
-    hits = sum(right(bar[evaluator, s], labels[s], order) for s in SUBSETS for order in ("ab", "ba"))
-    return 100 * hits / (2 * sum(SUBSETS.values()))
+    hits = sum(right(bar[evaluator, s], labels[s], order) for s in published.SUBSETS for order in ("ab", "ba"))
+    return 100 * hits / (2 * sum(published.SUBSETS.values()))
 
 
-@pytest.mark.parametrize("evaluator", CORRECT)
+@pytest.mark.parametrize("evaluator", published.CORRECT)
 def test_llmbar_accuracies(evaluator: str, bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
-    *expected, share = CORRECT[evaluator]
-    for subset, counts in zip(SUBSETS, expected, strict=True):
-        assert len(labels[subset]) == SUBSETS[subset]
+    *expected, share = published.CORRECT[evaluator]
+    for subset, counts in zip(published.SUBSETS, expected, strict=True):
+        assert len(labels[subset]) == published.SUBSETS[subset]
         assert tuple(right(bar[evaluator, subset], labels[subset], o) for o in ("ab", "ba")) == counts, subset
     assert pooled(evaluator, bar, labels) == pytest.approx(share, abs=5e-5)
 
 
 def test_llmbar_further_accuracies(bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
-    for evaluator, share in POOLED.items():
+    for evaluator, share in published.POOLED.items():
         assert pooled(evaluator, bar, labels) == pytest.approx(share, abs=5e-5), evaluator
     assert flips(match(bar["GPT-4/Swap_CoT", "natural"], labels["natural"])).hits == 0
-    adversarial = list(SUBSETS)[1:]
-    for evaluator, mean in ADVERSARIAL.items():
+    adversarial = list(published.SUBSETS)[1:]
+    for evaluator, mean in published.ADVERSARIAL.items():
         shares = [
-            sum(right(bar[evaluator, s], labels[s], o) for o in ("ab", "ba")) / (2 * SUBSETS[s]) for s in adversarial
+            sum(right(bar[evaluator, s], labels[s], o) for o in ("ab", "ba")) / (2 * published.SUBSETS[s])
+            for s in adversarial
         ]
         assert 100 * sum(shares) / len(shares) == pytest.approx(mean, abs=5e-5)
-    both = [agreement(with_people(match(bar["GPT-4/Vanilla", s], labels[s]), "both")).with_ties.hits for s in SUBSETS]
-    assert both == BOTH_ORDERS
+    both = [
+        agreement(with_people(match(bar["GPT-4/Vanilla", s], labels[s]), "both")).with_ties.hits
+        for s in published.SUBSETS
+    ]
+    assert both == published.BOTH_ORDERS
 
 
-@pytest.mark.parametrize(("subset", "value"), KAPPAS.items())
+@pytest.mark.parametrize(("subset", "value"), published.KAPPAS.items())
 def test_llmbar_kappas(subset: str, value: float, bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
     rows = [r for r in bar["GPT-4/Vanilla_NoRules", subset] if r.order == "ab"]
     assert kappa(each_verdict(match(rows, labels[subset]))).value == pytest.approx(value, abs=1e-6)
 
 
-@pytest.mark.parametrize(("subset", "evaluator"), PEOPLE)
+@pytest.mark.parametrize(("subset", "evaluator"), published.PEOPLE)
 def test_llmbar_sets_with_people(
     subset: str, evaluator: str, bar: Verdicts, labels: dict[str, list[Annotation]]
 ) -> None:
-    accuracy, flipped, first, steady, agreed = PEOPLE[subset, evaluator]
+    accuracy, flipped, first, steady, agreed = published.PEOPLE[subset, evaluator]
     rows, gold = bar[evaluator, subset], labels[subset]
     items = match(rows, gold)
     hits = sum(right(rows, gold, order) for order in ("ab", "ba"))
@@ -119,10 +109,10 @@ def test_llmbar_sets_with_people(
 
 
 def test_llmbar_length(bar: Verdicts, labels: dict[str, list[Annotation]]) -> None:
-    for evaluator, hits in LONGER.items():
+    for evaluator, hits in published.LONGER.items():
         liking = length_liking(match(bar[evaluator, "mt_bench"], labels["mt_bench"]), threshold=0)
         assert (liking.judge.hits, liking.judge.total) == (hits, 390)
-    for (subset, (hits, total)), share in zip(LONGER_LABELS.items(), (0.697, 0.591, 0.614), strict=True):
+    for (subset, (hits, total)), share in zip(published.LONGER_LABELS.items(), (0.697, 0.591, 0.614), strict=True):
         items = match(bar["GPT-4/Vanilla_NoRules", subset], labels[subset])
         people = length_liking(items, threshold=0).people
         assert (people.hits, people.total) == (hits, total)
@@ -195,7 +185,10 @@ def test_pandalm_ranks_models_by_people_and_by_the_judge(panda: tuple[list[Annot
     assert sum(s.verdicts for s in theirs) == 2 * 999
 
 
-RECORDED = {"arena_hard__o1-mini-2024-09-12": O1_MINI, **{f"reward_model__{m}": v for m, v in REWARD_MODELS.items()}}
+RECORDED = {
+    "arena_hard__o1-mini-2024-09-12": published.O1_MINI,
+    **{f"reward_model__{m}": v for m, v in published.REWARD_MODELS.items()},
+}
 PREFIXES = {
     "mmlu-pro": "knowledge",
     "livebench-reasoning": "reasoning",
@@ -217,7 +210,7 @@ def test_judge_bench(judge: str, public_data: Public, bench_labels: list[Annotat
     assert (found.hits, found.total) == (correct, 350)
     for (prefix, group), hits in zip(PREFIXES.items(), groups, strict=True):
         gold = [r for r in bench_labels if r.category.startswith(prefix)]
-        assert len(gold) == GROUPS[group]
+        assert len(gold) == published.GROUPS[group]
         assert agreement(with_people(match(rows, gold))).with_ties.hits == hits
 
 

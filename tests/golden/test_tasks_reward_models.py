@@ -12,20 +12,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from golden.recorded_judges import (
-    ADVERSARIAL,
-    BOTH_ORDERS,
-    CORRECT,
-    GROUPS,
-    KAPPAS,
-    LONGER,
-    LONGER_LABELS,
-    O1_MINI,
-    PEOPLE,
-    POOLED,
-    REWARD_MODELS,
-    SUBSETS,
-)
+from golden import recorded_judges as published
 
 from evalsuite.data import Setup
 from evalsuite.records import Completion, Completions, Sample, Score, user
@@ -118,42 +105,42 @@ def _compared(ab: float | None, ba: float | None) -> Compared:
     return Compared(mean, mean, orders=(ab, ba), reason="judge_parse")
 
 
-@pytest.mark.parametrize("evaluator", CORRECT)
+@pytest.mark.parametrize("evaluator", published.CORRECT)
 def test_llmbar_counts(evaluator: str, bar: Callable[[str, str], Rows]) -> None:
-    *expected, pooled = CORRECT[evaluator]
+    *expected, pooled = published.CORRECT[evaluator]
     right = 0.0
-    for (subset, n), counts in zip(SUBSETS.items(), expected, strict=True):
+    for (subset, n), counts in zip(published.SUBSETS.items(), expected, strict=True):
         rows = bar(evaluator, subset)
         assert len(rows) == n
         assert (total(rows, "acc_ab")[0], total(rows, "acc_ba")[0]) == counts, subset
         assert total(rows, "acc_official") == (sum(counts) / 2, n)
         right += sum(counts)
-    assert 100 * right / (2 * sum(SUBSETS.values())) == pytest.approx(pooled, abs=5e-5)
+    assert 100 * right / (2 * sum(published.SUBSETS.values())) == pytest.approx(pooled, abs=5e-5)
 
 
 def test_llmbar_pooled_and_adversarial(bar: Callable[[str, str], Rows]) -> None:
-    n = sum(SUBSETS.values())
-    for evaluator, pooled in POOLED.items():
-        right = sum(total(bar(evaluator, subset), "acc_official")[0] for subset in SUBSETS)
+    n = sum(published.SUBSETS.values())
+    for evaluator, pooled in published.POOLED.items():
+        right = sum(total(bar(evaluator, subset), "acc_official")[0] for subset in published.SUBSETS)
         assert 100 * right / n == pytest.approx(pooled, abs=5e-5), evaluator
-    for evaluator, mean in ADVERSARIAL.items():
-        shares = [share(bar(evaluator, subset), "acc_official") for subset in list(SUBSETS)[1:]]
+    for evaluator, mean in published.ADVERSARIAL.items():
+        shares = [share(bar(evaluator, subset), "acc_official") for subset in list(published.SUBSETS)[1:]]
         assert 100 * fmean(shares) == pytest.approx(mean, abs=5e-5)
-    both = [total(bar("GPT-4/Vanilla", subset), "acc_strict")[0] for subset in SUBSETS]
-    assert both == BOTH_ORDERS
+    both = [total(bar("GPT-4/Vanilla", subset), "acc_strict")[0] for subset in published.SUBSETS]
+    assert both == published.BOTH_ORDERS
     assert total(bar("GPT-4/Swap_CoT", "natural"), "flips") == (0.0, 100.0)
 
 
-@pytest.mark.parametrize(("subset", "value"), KAPPAS.items())
+@pytest.mark.parametrize(("subset", "value"), published.KAPPAS.items())
 def test_llmbar_kappa(subset: str, value: float, bar: Callable[[str, str], Rows]) -> None:
     rows = bar("GPT-4/Vanilla_NoRules", subset)
     found = module("llmbar").metrics(rows, setup("llmbar", "", "judge", subset))
     assert metric(found, "kappa") == pytest.approx(value, abs=1e-6)
 
 
-@pytest.mark.parametrize(("subset", "evaluator"), PEOPLE)
+@pytest.mark.parametrize(("subset", "evaluator"), published.PEOPLE)
 def test_llmbar_people(subset: str, evaluator: str, bar: Callable[[str, str], Rows]) -> None:
-    acc, flips, first, sure, kappa = PEOPLE[subset, evaluator]
+    acc, flips, first, sure, kappa = published.PEOPLE[subset, evaluator]
     rows = bar(evaluator, subset)
     assert share(rows, "acc_official") == pytest.approx(acc, abs=5e-5)
     assert total(rows, "flips") == flips
@@ -164,10 +151,10 @@ def test_llmbar_people(subset: str, evaluator: str, bar: Callable[[str, str], Ro
 
 
 def test_llmbar_length(public_data: Public, bar: Callable[[str, str], Rows]) -> None:
-    for evaluator, hits in LONGER.items():
+    for evaluator, hits in published.LONGER.items():
         assert total(bar(evaluator, "mt_bench"), "picks_longer") == (hits, 390)
     task, folder = module("llmbar"), public_data("llmbar/pairs.jsonl.gz").parent
-    for subset, (longer, labelled) in LONGER_LABELS.items():
+    for subset, (longer, labelled) in published.LONGER_LABELS.items():
         samples = list(task.load(setup("llmbar", folder, "judge", subset)))
         assert task.baselines(samples)["picks_longer"]["labels"] == pytest.approx(longer / labelled)
 
@@ -189,20 +176,22 @@ def test_judge_bench_of_a_judge(public_data: Public) -> None:
         return replied(letters[row["decision_ab"]], letters[row["decision_ba"]])
 
     rows = _bench(public_data, "judge_arena_hard__o1-mini-2024-09-12", "judge", answer)
-    correct, groups = O1_MINI
+    correct, groups = published.O1_MINI
     assert total(rows, "acc_official") == (correct, 350)
-    assert [total(rows, f"acc_official_{g}") for g in GROUPS] == list(zip(groups, GROUPS.values(), strict=True))
+    assert [total(rows, f"acc_official_{g}") for g in published.GROUPS] == list(
+        zip(groups, published.GROUPS.values(), strict=True)
+    )
     assert sum(s["acc_ab"].value == 1 for _, s in rows) / 350 == pytest.approx(0.708571, abs=5e-7)
     assert total(rows, "flips") == (110, 350)
     assert sum(s[f"acc_{order}"].value == 0.5 for _, s in rows for order in ("ab", "ba")) == 44
 
 
-@pytest.mark.parametrize("name", REWARD_MODELS)
+@pytest.mark.parametrize("name", published.REWARD_MODELS)
 def test_judge_bench_of_reward_models(name: str, public_data: Public) -> None:
-    correct, groups = REWARD_MODELS[name]
+    correct, groups = published.REWARD_MODELS[name]
     rows = _bench(public_data, f"judge_reward_model__{name}", "reward", lambda row: rewarded(*row["scores_ab"]))
     assert total(rows, "acc_official") == (correct, 350)
-    assert [total(rows, f"acc_official_{g}")[0] for g in GROUPS] == list(groups)
+    assert [total(rows, f"acc_official_{g}")[0] for g in published.GROUPS] == list(groups)
     assert total(rows, "acc_strict")[0] == correct
 
 
