@@ -171,7 +171,7 @@ def _answered(order: Order, method: Any, config: Any, settings: Settings, progre
     model = resolve(order.model, order.options)
     skipped = Counter[str]() if settings.skip_bad else None
     rows, rewards = data.read(order.data, method.DATA, order.limit, skipped), rewards_of(order, config)
-    figures = method.answer(model, rows, config, rewards, order.out, settings.seed, progress)
+    figures = method.answer(model, rows, config, rewards, order.out, settings.seed, progress, skipped)
     prepared = preparing.Prepared([], dict(skipped or {}))
     card = {**card_of(order, method, (config, settings), model, (rows, prepared)), "figures": figures}
     (order.out / "training.json").write_text(json.dumps(card, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -131,6 +131,22 @@ def test_prompts_that_leave_no_room_are_named_or_counted(tiny, tmp_path, capsys)
     assert told == {"needs 'prompt', a text or a list of turns": 1, "'prompt' leaves no room for an answer": 1}
 
 
+def test_the_best_of_n_names_or_counts_prompts_longer_than_the_window(tiny, tmp_path, capsys) -> None:
+    reward = tmp_path / "reward.py"
+    reward.write_text("def f(prompts, completions, **more):\n    return [float(len(str(c))) for c in completions]\n")
+    data = written(tmp_path / "data.jsonl", {"prompt": "a"}, {"prompt": LONG}, {"prompt": "b"})
+    more = ("--reward", f"{reward}:f", "max_completion_length=4", "n=2")
+    base = ["train", "best-of-n", "--model", str(tiny), "--data", str(data), "--out", str(tmp_path / "out"), *more]
+    assert main(base) == 2
+    assert f"{data}: row 2: 'prompt' leaves no room for an answer" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "out" / "responses.jsonl").exists()
+    assert main([*base, "--skip-bad", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["data"]["skipped"] == {"'prompt' leaves no room for an answer": 1}
+    lines = (tmp_path / "out" / "responses.jsonl").read_text().splitlines()
+    assert [json.loads(line)["messages"][0]["content"] for line in lines] == ["a", "b"]
+
+
 def test_without_a_chat_template_it_says_so_and_speaks_as_run_does(tmp_path, capsys) -> None:
     plain = build(tmp_path / "plain", tokens=tokenizer(template=None), max_position_embeddings=512)
     data = written(tmp_path / "data.jsonl", *[GOOD["sft"]] * 4)

@@ -1,6 +1,7 @@
 """Best of n: answers are drawn n times and the one with the highest reward is kept; nothing is trained."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import Any, Literal
 from evalsuite.errors import InputError
 from evalsuite.models import Model
 from evalsuite.records import Progress, Request, Sampling, assistant
-from evalsuite.training.contract import Row
+from evalsuite.training.contract import Row, Unusable
+from evalsuite.training.encoding import NO_ROOM
 from evalsuite.training.objectives.targets import best_of_n_kl
 from evalsuite.training.online_combining import Combined
 from evalsuite.training.online_rewards import Reward
@@ -40,11 +42,12 @@ class Config:
 
 def answer(
     model: Model, rows: Sequence[Row], config: Config, rewards: tuple[Reward, Reward | None], out: Path,
-    seed: int = 0, progress: Progress | None = None,
+    seed: int = 0, progress: Progress | None = None, skipped: Counter[str] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes `responses.jsonl` (the kept answers, as chats: what `responses:FILE` and `train sft` read) and returns
     figures: mean reward of a draw and of the kept answers, the same in gold, the bound. Draws are journaled under
-    `out`, so that the same command goes on where it was cut off."""
+    `out`, so that the same command goes on where it was cut off. Raises Unusable for a prompt longer than the window,
+    unless such rows are counted in `skipped`."""
     from evalsuite.running.engine import Engine
     from evalsuite.running.engine import answer as ask
 
@@ -59,12 +62,8 @@ def answer(
         told = ask(engine, requests, progress=progress)
     finally:
         engine.close()
-    if not all(told):
-        raise InputError(
-            f"--data: the prompt of row {rows[next(i for i, t in enumerate(told) if not t) // config.n].id} "
-            "does not fit the context window"
-        )
-    texts = [found[0].text for found in told]
+    rows = _fitting(rows, [bool(told[k * config.n]) for k in range(len(rows))], skipped)
+    texts = [found[0].text for found in told if found]
     asked = [row for row in rows for _ in range(config.n)]
     judged = _judged(rewards, asked, texts)
     best = [_best(judged["reward"][i : i + config.n]) + i for i in range(0, len(texts), config.n)]
@@ -78,6 +77,19 @@ def answer(
     for name, values in judged.items():
         figures |= {name: _mean(values), f"{name}_best": _mean([values[i] for i in best])}
     return figures
+
+
+def _fitting(rows: Sequence[Row], fits: Sequence[bool], skipped: Counter[str] | None) -> list[Row]:
+    """The rows whose prompt the model could read."""
+    for row in (row for row, well in zip(rows, fits, strict=True) if not well):
+        error = Unusable(row.place, f"{NO_ROOM} (it is longer than the model's window)", "shorten it")
+        if skipped is None:
+            raise error
+        skipped[error.reason] += 1
+    kept = [row for row, well in zip(rows, fits, strict=True) if well]
+    if not kept:
+        raise InputError("--data: no prompt can be used")
+    return kept
 
 
 def _judged(
