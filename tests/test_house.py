@@ -11,8 +11,8 @@ PACKAGE = Path(evalsuite.__file__).parent
 # Left to right; a room may import from those before it. `errors` stands before all.
 ORDER = [
     *("errors", "records", "statistics", "data", "registry", "models", "store", "scoring", "planning", "backends"),
-    *("judging", "running", "features", "preferences", "comparison", "training", "microworld", "reporting"),
-    *("publishing", "check", "api", "cli"),
+    *("judging", "running", "importing", "features", "preferences", "comparison", "training", "microworld"),
+    *("reporting", "publishing", "check", "api", "cli"),
 ]
 FREE_STANDING = {"statistics": set(), "records": set()}
 HEAVY = ("torch", "transformers", "datasets", "litellm", "pandas", "sklearn", "plotly", "aiohttp", "rich", "numpy")

@@ -26,6 +26,7 @@ GROUPS = (
     "microworld",
     "leaderboard",
     "report",
+    "importing",
     "listing",
     "demo",
     "doctor",

@@ -147,6 +147,11 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def line(text: str) -> str:
+    """A stranger's text on one line of the terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[:600]
+
+
 def meter(what: str) -> Progress:
     """Progress on stderr: a line that is rewritten on a terminal, one line every ten seconds elsewhere."""
     started = time.monotonic()

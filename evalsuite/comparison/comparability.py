@@ -27,16 +27,19 @@ def comparability(run: Run, baseline: Run, task: str, rows: "pd.DataFrame") -> t
             reasons.append("the task's data differ on shared sample ids")
         else:
             notes.append(f"other selections of samples: compared on the {rows['sample'].nunique()} that both have")
-    # A prompt hash covers all selected samples, so another selection changes it too: then the texts decide.
+    # A prompt hash covers all selected samples, so another selection changes it too: then the texts decide. They do as
+    # well where a log was imported, whose prompts nobody here has made.
     model, other = run.manifest.get("model", {}), baseline.manifest.get("model", {})
     changed = [key for key in ("template_hash", "system") if model.get(key) != other.get(key)]
-    if ours.get("prompt_hash") != theirs.get("prompt_hash"):
+    hashes = ours.get("prompt_hash") != theirs.get("prompt_hash")
+    if hashes or run.manifest.get("origin"):
         texts = not changed and bool((rows["prompt"] != rows["prompt|b"]).any())
-        if same_data or texts:
+        if (hashes and same_data) or texts:
             reasons.append("the task's prompts differ")
     reasons += _helpers(run, baseline, rows)
     notes += [f"other {'template' if key == 'template_hash' else 'system prompt'}" for key in changed]
-    if any(run.manifest.get(k) != baseline.manifest.get(k) for k in ("sampling", "seed")):
+    drawn = any(run.manifest.get(k) != baseline.manifest.get(k) for k in ("sampling", "seed"))
+    if drawn or ours.get("sampling") != theirs.get("sampling"):
         notes.append("other sampling settings or seed")
     if any(model.get(k) != other.get(k) for k in ("backend", "dtype")):
         notes.append("another engine or number format")

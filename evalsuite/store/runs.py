@@ -47,6 +47,8 @@ class Run:
         import pandas as pd
 
         path = self.path / "samples.parquet"
+        if self.manifest.get("origin", {}).get("samples") is False:
+            raise InputError(f"run {self.name}: was imported without samples, so there are only its figures to show")
         try:
             return pd.read_parquet(path, columns=None if columns is None else list(columns))
         except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
