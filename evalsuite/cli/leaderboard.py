@@ -1,4 +1,4 @@
-"""`leaderboard build | add | check`: the static site of runs and submissions; submissions and their check."""
+"""`leaderboard build | serve | add | check`: the site of runs and submissions; submissions and their check."""
 
 import argparse
 from dataclasses import asdict
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from evalsuite.store import Run
 
 RESULTS = Path("leaderboard/results")
+PORT = 8400
 
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,6 +27,17 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     build.add_argument("--card", action="append", default=[], type=Path, metavar="HTML", help="a judge's report card")
     common.add_store(build)
     build.set_defaults(func=run)
+
+    live = actions.add_parser(
+        "serve", help="the same site on this machine alone, kept up to date while runs go on", allow_abbrev=False
+    )
+    live.add_argument("runs", nargs="*", metavar="RUN", help="default: every run in the store")
+    live.add_argument("--results", type=Path, metavar="DIR", help="the submissions of this folder too")
+    live.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default: {PORT}; 0 takes a free one")
+    live.add_argument("--title", default="Leaderboard", metavar="TEXT")
+    live.add_argument("--card", action="append", default=[], type=Path, metavar="HTML", help="a judge's report card")
+    common.add_store(live)
+    live.set_defaults(func=run_serve)
 
     add = actions.add_parser("add", help="a run as a submission", allow_abbrev=False)
     add.add_argument("runs", nargs="+", metavar="RUN")
@@ -66,25 +78,39 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 def run(args: argparse.Namespace) -> int:
     from evalsuite.errors import InputError
     from evalsuite.publishing import build_site
-    from evalsuite.publishing.submissions import all_runs
 
-    runs = [*_runs(args), *(all_runs(args.results) if args.results else [])]
+    runs = _runs(args)
     if not runs:
         raise InputError(f"{common.store_of(args)}: no runs yet (evalsuite run MODEL --tasks ...)")
-    twice = next((r.name for r in runs if sum(o.name == r.name for o in runs) > 1), None)
-    if twice is not None:
-        raise InputError(f"two runs are named '{twice}'; leave one out")
     print(build_site(runs, args.out, args.title, cards=args.card))
     return 0
 
 
+def run_serve(args: argparse.Namespace) -> int:
+    from evalsuite.errors import InputError
+    from evalsuite.publishing.serve import serve
+
+    if not 0 <= args.port <= 65535:
+        raise InputError(f"--port {args.port}: a number from 0 (any free one) to 65535")
+    store = common.store_of(args)
+    beside = [run.path for run in _runs(args)] if args.runs else []  # a name that is unknown ends here
+    watched = [*beside, *([args.results] if args.results else [])]
+    serve(lambda: _runs(args), store, args.port, args.title, args.card, common.say, watched)
+    return 0
+
+
 def _runs(args: argparse.Namespace) -> "list[Run]":
+    from evalsuite.errors import InputError
+    from evalsuite.publishing.submissions import all_runs
     from evalsuite.store import list_runs, open_run
 
     store = common.store_of(args)
-    if args.runs:
-        return [open_run(store, name) for name in args.runs]
-    return [] if args.results else list_runs(store)
+    named = [open_run(store, name) for name in args.runs]
+    runs = [*(named or ([] if args.results else list_runs(store))), *(all_runs(args.results) if args.results else [])]
+    twice = next((r.name for r in runs if sum(o.name == r.name for o in runs) > 1), None)
+    if twice is not None:
+        raise InputError(f"two runs are named '{twice}'; leave one out")
+    return runs
 
 
 def run_add(args: argparse.Namespace) -> int:
@@ -115,17 +141,12 @@ def run_check(args: argparse.Namespace) -> int:
     for c in checked:
         word, style = ("REFUSED", "red") if c.refused else ("ok", "green")
         counts = f"figures: {c.rescored} re-scored, {len(c.reaggregated)} re-aggregated, {len(c.unverified)} unverified"
-        console.print(Text.assemble((word, style), f" {_line(c.name)}: {counts}"))
+        console.print(Text.assemble((word, style), f" {common.line(c.name)}: {counts}"))
         for text in c.refused:
-            console.print(Text(f"  refused: {_line(text)}", style="red"))
+            console.print(Text(f"  refused: {common.line(text)}", style="red"))
         for word, listed in (("re-aggregated", c.reaggregated), ("unverified", c.unverified)):
             for figure, reason in listed:
-                console.print(Text(f"  {word}: {_line(figure)}: {_line(reason)}", style="dim"))
+                console.print(Text(f"  {word}: {common.line(figure)}: {common.line(reason)}", style="dim"))
         for text in c.warnings:
-            console.print(Text(f"  warning: {_line(text)}", style="yellow"))
+            console.print(Text(f"  warning: {common.line(text)}", style="yellow"))
     return 1 if any(c.refused for c in checked) else 0
-
-
-def _line(text: str) -> str:
-    """A stranger's text on one line of the terminal: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[:600]
