@@ -213,6 +213,7 @@ def board_data(board: Board, title: str) -> dict[str, Any]:
             "samples": e.has_samples,
             "warnings": len(e.warnings),
             "date": str(e.run.manifest.get("finished", ""))[:10],
+            **({"origin": e.origin} if e.origin else {}),
             "cells": [_packed(*part) for part in zip(line, units, usual, strict=True)],
         }
         for e, line in zip(board.entries, board.cells, strict=True)

@@ -99,4 +99,5 @@ def contradictions(run: Run, found: Sequence[Found], files: Mapping[str, str]) -
     for f in found:
         if before.get(f.task) != f.hits:
             figure = f"{f.task} {f.metric.name}" if f.metric else f.task
-            yield f"{figure}: {before.get(f.task, 'no')} samples are said to stand in the training data, which has {f.hits}"
+            said = before.get(f.task, "no")
+            yield f"{figure}: {said} samples are said to stand in the training data, which has {f.hits}"

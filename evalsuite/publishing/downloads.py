@@ -13,14 +13,8 @@ from typing import Any
 
 from evalsuite.publishing.board import Board
 from evalsuite.publishing.recompute import Verdict
+from evalsuite.reporting.escaping import neutral
 from evalsuite.reporting.pages import write_page
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
-
-
-def neutral(value: Any) -> Any:
-    """A CSV field that no spreadsheet takes for a formula."""
-    return "'" + value if isinstance(value, str) and value.lstrip(" \ufeff\u200b").startswith(FORMULA) else value
 
 
 def write_tables(stem: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -98,6 +92,7 @@ def entry_rows(board: Board) -> Iterator[dict[str, Any]]:
             "parent": board.entries[e.parent].run.name if e.parent is not None else None,
             "template": str(model.get("template") or ""),
             "finished": str(e.run.manifest.get("finished") or ""),
+            "origin": e.origin,
             "status": e.status,
             "warnings": "; ".join(e.warnings),
         }

@@ -43,6 +43,13 @@ class Entry:
     warnings: tuple[str, ...] = ()
 
     @property
+    def origin(self) -> str:
+        """The harness whose log this run was read from, empty for a run of our own."""
+        given = self.run.manifest.get("origin")
+        known = given if isinstance(given, Mapping) else {}
+        return " ".join(str(known[k]) for k in ("harness", "version") if known.get(k))[:80]
+
+    @property
     def has_samples(self) -> bool:
         return (self.run.path / "samples.parquet").is_file()
 

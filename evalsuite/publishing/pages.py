@@ -9,6 +9,8 @@ from evalsuite import registry
 from evalsuite.errors import InputError
 from evalsuite.publishing.board import Board, Cell, Column
 from evalsuite.publishing.downloads import write_tables
+from evalsuite.publishing.entries import Entry
+from evalsuite.publishing.judges import Judged, Pairing
 from evalsuite.publishing.markdown import html_of, section
 from evalsuite.publishing.plots import bars, dots
 from evalsuite.publishing.rendering import render
@@ -39,7 +41,15 @@ def rank_text(cell: Cell) -> str:
     return f"{cell.best}" if cell.best == cell.worst else f"{cell.best}–{cell.worst}"
 
 
-def write_model(board: Board, place: int, found: Sequence[Strength], out: Path, site: str) -> None:
+def write_model(
+    board: Board,
+    place: int,
+    found: Sequence[Strength],
+    judged: Sequence[tuple[Judged, Pairing]],
+    out: Path,
+    site: str,
+) -> None:
+    """`judged`: the judges that its win rates rest on."""
     entry = board.entries[place]
     lines = [
         Line(c.task, f"tasks/{c.slug}.html", c, cell)
@@ -67,9 +77,34 @@ def write_model(board: Board, place: int, found: Sequence[Strength], out: Path, 
             for task, h in sorted(entry.run.health.items())
         ],
         "health_names": [short for _, short, _ in HEALTH],
+        "judged": [(j, p, _reliability(p)) for j, p in judged],
+        "graders": _graders(entry),
     }
     scripts = (CORE, TABLES, "assets/explorer.js") if entry.has_samples else (CORE, TABLES)
     write_page(out / "models" / f"{entry.slug}.html", render("model.html", context, 1, scripts))
+
+
+def _reliability(pairing: Pairing) -> Any:
+    """Where the judge's verdict lies, and how often this model was then found better."""
+    found = pairing.calibration
+    if found is None:
+        return None
+    rows = [
+        (f"says {100 * b.low:.0f}–{100 * b.high:.0f}% (n={b.n})", b.found.value, b.found.low, b.found.high)
+        for b in found.bins
+        if b.found.value is not None
+    ]
+    said = f"how often {found.against} choose this model, by what the judge says; the figures stand in the labels"
+    return dots([(name, value or 0.0, low, high) for name, value, low, high in rows], "share", said)
+
+
+def _graders(entry: Entry) -> list[tuple[str, str, list[str]]]:
+    """(role, model, tasks) of other models whose replies are part of this model's scores."""
+    roles = entry.run.manifest.get("roles") or {}
+    asked = {
+        role: sorted(t for t in entry.run.manifest["tasks"] if (e := _entry(t)) and role in e.roles) for role in roles
+    }
+    return [(role, str(model.get("name") or ""), asked[role]) for role, model in sorted(roles.items()) if asked[role]]
 
 
 def _link(board: Board, name: str) -> str | None:
@@ -98,7 +133,7 @@ def write_task(board: Board, task: str, samples: Mapping[str, TaskSamples], out:
         "here": "",
         "task": task,
         "family": columns[0][1].family if columns else "other",
-        "summary": _summary(task),
+        "summary": entry.summary if (entry := _entry(task)) else "",
         "card": html_of(card, 3) if card else None,
         "flaws": html_of(section(card, "Known flaws"), 3) if section(card, "Known flaws") else None,
         "blocks": blocks,
@@ -150,20 +185,19 @@ def _hardest(board: Board, known: TaskSamples) -> list[dict[str, Any]]:
     return rows
 
 
-def _summary(task: str) -> str:
+def _entry(task: str) -> registry.Entry | None:
+    """The task as it stands here, None where this installation does not have it."""
     try:
-        return registry.find_tasks([task])[0].entry.summary
+        return registry.find_tasks([task])[0].entry
     except (InputError, IndexError):
-        return ""
+        return None
 
 
 def card_of(task: str) -> str:
     """The task's README, empty where this installation does not have the task."""
-    try:
-        path = registry.find_tasks([task])[0].entry.folder / "README.md"
-    except (InputError, IndexError):
-        return ""
-    return path.read_text(encoding="utf-8") if path.is_file() else ""
+    entry = _entry(task)
+    path = entry.folder / "README.md" if entry else None
+    return path.read_text(encoding="utf-8") if path and path.is_file() else ""
 
 
 def write_compare(board: Board, out: Path, site: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
-from evalsuite.publishing.rendering import clean
+from evalsuite.reporting.escaping import clean
 from evalsuite.reporting.numbers import value_text
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ WIDTH, LABEL, ROW = 720, 190, 22
 BINS = 20
 
 
-def dots(rows: Sequence[tuple[str, float, float | None, float | None]], unit: str) -> "Markup":
-    """(name, value, low, high), top down: a point with its interval each."""
+def dots(rows: Sequence[tuple[str, float, float | None, float | None]], unit: str, said: str | None = None) -> "Markup":
+    """(name, value, low, high), top down: a point with its interval each. `said` is what a screen reader hears."""
     ends = [x for _, *figures in rows for x in figures if x is not None]
     bottom, top = (0.0, 1.0) if unit == "share" else (min(0.0, *ends), max(0.0, *ends) or 1.0)
 
@@ -35,7 +35,8 @@ def dots(rows: Sequence[tuple[str, float, float | None, float | None]], unit: st
             parts.append(f'<line class="whisk" x1="{at(low)}" x2="{at(high)}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="dot" cx="{at(value)}" cy="{y}" r="4"/>')
     parts += _axis(bottom, top, unit, at, height)
-    return _svg(height, parts, f"{len(rows)} models with their 95% intervals; the figures stand in the table")
+    told = said or f"{len(rows)} models with their 95% intervals; the figures stand in the table"
+    return _svg(height, parts, told)
 
 
 def bars(values: Sequence[float], unit: str, what: str) -> "Markup":

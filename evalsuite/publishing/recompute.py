@@ -13,12 +13,14 @@ Verdict(kind='same', how='re-scored', reason='', found=Metric(...))
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalsuite import registry
 from evalsuite.errors import EvalsuiteError
 from evalsuite.judging import find, read_annotations, summarise
 from evalsuite.planning import Task
+from evalsuite.publishing.judge_calibration import PERSON
 from evalsuite.publishing.rescoring import Rescored, lines_of, options_of, rescore, sample_of, setup_of, stored_score
 from evalsuite.records import Metric, Sample, Score
 from evalsuite.statistics import mean_interval
@@ -50,8 +52,23 @@ def verdicts_of(run: Run) -> dict[tuple[str, str], Verdict]:
     return verify(run)[0]
 
 
-def verify(run: Run) -> tuple[dict[tuple[str, str], Verdict], list[str]]:
+Verified = tuple[dict[tuple[str, str], Verdict], list[str]]
+_known: dict[Path, tuple[object, Verified]] = {}
+"""What this process has verified, by run: `leaderboard serve` builds again whenever one of many runs changes."""
+
+
+def verify(run: Run) -> Verified:
     """The verdicts, and what is doubtful about the samples though it refutes no figure."""
+    stats = [(p.name, (s := p.stat()).st_mtime_ns, s.st_size) for p in sorted(run.path.iterdir()) if p.is_file()]
+    now = (stats, repr(run.metrics))
+    before, found = _known.get(run.path, (None, None))
+    if found is None or before != now:
+        found = _verify(run)
+        _known[run.path] = (now, found)
+    return found
+
+
+def _verify(run: Run) -> Verified:
     if not (run.path / "samples.parquet").is_file():
         return {(m.task, m.name): Verdict("unverified", "no samples were handed in") for m in run.metrics}, []
     frame = run.samples()
@@ -169,6 +186,8 @@ def _win_rates(run: Run) -> Iterator[Metric]:
     groups: dict[tuple[str, str, str, str], list[Any]] = {}
     for path in sorted(run.path.glob("annotations-*.jsonl")):
         for a in read_annotations(path):
+            if a.judge == PERSON:
+                continue
             groups.setdefault((a.task, a.judge, a.judge_model, a.model_b), []).append(a)
     for (task, judge, model, against), rows in groups.items():
         summary = summarise(rows, find(judge.partition("/")[0].partition("#")[0]).aggregate)

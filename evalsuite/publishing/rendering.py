@@ -14,15 +14,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.reporting import numbers
-from evalsuite.reporting.pages import ESCAPES, script_json, write_page
+from evalsuite.reporting.pages import ESCAPES, environment, write_page
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-
-# Characters that turn the reading direction of what follows, or that cannot be seen.
-TURNING = dict.fromkeys([*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C, 0xFEFF], "\ufffd")
-
 
 def render(template: str, context: Mapping[str, Any], depth: int = 0, scripts: Sequence[str] = ()) -> str:
     """A page `depth` folders below the site's root; `scripts` are loaded in order, relative to that root."""
@@ -74,11 +69,6 @@ def write_assets(out: Path) -> None:
             write_page(out / "assets" / path.name, _text(f"assets/{path.name}"))
 
 
-def clean(text: str) -> str:
-    """Text of a stranger as it may stand in a line of ours: nothing in it can turn the line round."""
-    return text.translate(TURNING)
-
-
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode()
 
@@ -92,24 +82,6 @@ def _text(name: str) -> str:
 
 @cache
 def _environment() -> "Environment":
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     from evalsuite.registry import content_root
 
-    environment = Environment(
-        loader=FileSystemLoader(content_root() / "leaderboard" / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["clean"] = lambda value: clean(str(value))
-    environment.filters["script_json"] = script_json
-    environment.globals.update(
-        interval_text=numbers.interval_text,
-        value_text=numbers.value_text,
-        bounds_text=numbers.bounds_text,
-        p_text=numbers.p_text,
-        share_text=numbers.share_text,
-    )
-    return environment
+    return environment(content_root() / "leaderboard" / "templates")

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.publishing.entries import Entry
+from evalsuite.publishing.judges import annotations_of
 from evalsuite.publishing.rendering import write_data
-from evalsuite.reporting.samples import given, number, verdicts
+from evalsuite.reporting.samples import from_json, given, number, verdicts
 from evalsuite.reporting.tables import lower_is_better
+from evalsuite.store import Run
+from evalsuite.store.responses import decode
 
 SHARD = 400_000  # characters of a shard after which the next one begins
 TEXT = 20_000  # characters of one text on a page
@@ -52,7 +55,7 @@ def _write_entry(
 ) -> None:
     run = entry.run
     frame = run.samples()
-    index, scores = [], {}
+    index, scores, words = [], {}, _words(run)
     for task, rows in frame.groupby("task", sort=False):
         name = str(task)
         spec = run.manifest.get("tasks", {}).get(name, {})
@@ -64,7 +67,8 @@ def _write_entry(
         own = known.scores.setdefault(place, _means(lines, metric))
         _remember(known, lines)
         said = verdicts(run, name)
-        packed = (_packed({str(k): v for k, v in line.items()}, metric, said) for line in lines)
+        own_words = words.get(name, {})
+        packed = (_packed({str(k): v for k, v in line.items()}, metric, said, own_words) for line in lines)
         sizes = _write_shards(entry.slug, slugs[name], packed, folder)
         about = {"task": name, "slug": slugs[name], "metric": metric, "unit": unit, "lower": lower}
         index.append({**about, "n": len(lines), "shards": sizes})
@@ -97,10 +101,22 @@ def _write_shards(run: str, task: str, rows: Iterator[dict[str, Any]], folder: P
     return counts
 
 
-def _packed(line: Row, metric: str, said: Mapping[str, list[str]]) -> dict[str, Any]:
+def _words(run: Run) -> dict[str, dict[str, str]]:
+    """task → sample → what its judges wrote about this run's answer, whole, each reply under who said it."""
+    found: dict[str, dict[str, str]] = {}
+    for a in annotations_of(run):
+        if a.model_a == run.name and a.raw.strip():
+            of = found.setdefault(a.task, {})
+            head = f"{a.judge_model}, {a.order}, against {a.model_b}:" if a.model_b else f"{a.judge_model}:"
+            of[a.sample] = "\n\n".join(filter(None, (of.get(a.sample), f"{head}\n{a.raw.strip()[:TEXT]}")))
+    return found
+
+
+def _packed(line: Row, metric: str, said: Mapping[str, list[str]], words: Mapping[str, str]) -> dict[str, Any]:
     """A row with short names; what is absent is left out. q: prompt as the model got it, a: answer, c: reasoning, t:
-    target, s: score, w: why there is none, d: what scorer or judge noted, v: verdicts, o: other completions."""
-    details = _json(line.get(f"details.{metric}"))
+    target, s: score, w: why there is none, d: what the scorer noted, v: verdicts, j: the judges' words, o: other
+    completions, h: replies of other models that the score rests on."""
+    details = from_json(line.get(f"details.{metric}"))
     if isinstance(details, dict) and details.get("answer") in (None, line.get("answer")):
         details = {k: v for k, v in details.items() if k != "answer"}
     others = {
@@ -115,17 +131,28 @@ def _packed(line: Row, metric: str, said: Mapping[str, list[str]]) -> dict[str, 
         "q": _cut(line.get("prompt")),
         "a": _cut(line.get("answer")),
         "c": _cut(line.get("reasoning")),
-        "t": _cut(_plain(_json(line.get("target")))),
+        "t": _cut(_plain(from_json(line.get("target")))),
         "s": number(line.get(f"score.{metric}")),
         "w": reasons if isinstance(reasons, str) else None if given(line, metric) else "does not concern this sample",
         "d": _cut(_plain(details)) if details else None,
         "v": said.get(str(line["sample"])) or None,
+        "j": _cut(words.get(str(line["sample"]))),
+        "h": _cut(_replies(line)),
         "f": line.get("finish_reason"),
         "k": number(line.get("tokens")),
         "x": {k: round(float(v), 4) for k, v in others.items()} or None,
-        "o": None if line.get("answer") is not None else _cut(_plain(_json(line.get("completions")))),
+        "o": None if line.get("answer") is not None else _cut(_plain(from_json(line.get("completions")))),
     }
     return {k: v for k, v in row.items() if v is not None}
+
+
+def _replies(line: Row) -> str | None:
+    """What models in other roles replied (a judge inside the task, by the request's name)."""
+    helped, stored = from_json(line.get("helped")), from_json(line.get("completions"))
+    if not helped or not isinstance(stored, dict):
+        return None
+    texts = [f"{key}: {decode(text).text.strip()}" for key in helped for text in stored.get(key, ())]
+    return "\n".join(texts) or None
 
 
 def _means(lines: Sequence[Mapping[Any, Any]], metric: str) -> dict[str, float]:
@@ -144,7 +171,7 @@ def _remember(known: TaskSamples, lines: Sequence[Mapping[Any, Any]]) -> None:
         if sample in known.questions:
             continue
         known.questions[sample] = str(line.get("question") or line.get("prompt") or "")[:QUESTION]
-        metadata = _json(line.get("metadata"))
+        metadata = from_json(line.get("metadata"))
         if isinstance(metadata, dict):
             known.categories[sample] = tuple(f"{k}={v}" for k, v in metadata.items() if _label(v))
 
@@ -173,12 +200,3 @@ def _plain(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _json(text: Any) -> Any:
-    if not isinstance(text, str):
-        return None
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError:
-        return text

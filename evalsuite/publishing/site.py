@@ -9,18 +9,19 @@ The same runs give the same bytes, in whatever order they are named: no page hol
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from evalsuite.errors import InputError
 from evalsuite.publishing.board import Board, board_data, make_board
 from evalsuite.publishing.downloads import entry_rows, figure_rows, write_tables
 from evalsuite.publishing.entries import read_entries
-from evalsuite.publishing.judges import copy_cards, judges, with_length_control
+from evalsuite.publishing.judges import Judged, copy_cards, judge_rows, judges, of_model, with_length_control
 from evalsuite.publishing.methods import change_row, effects
 from evalsuite.publishing.pages import BOARD, CORE, TABLES, write_compare, write_model, write_task
 from evalsuite.publishing.rendering import render, write_assets, write_data
 from evalsuite.publishing.shards import write_samples
-from evalsuite.publishing.strengths import strengths
+from evalsuite.publishing.strengths import Strength, strength_row, strengths
 from evalsuite.reporting.pages import write_page
 from evalsuite.store import Run
 
@@ -44,16 +45,27 @@ def build_site(
     write_tables(out / "data" / "models", list(entry_rows(board)))
     samples = write_samples(board.entries, board.task_slugs, out)
     found = strengths(board, samples)
+    judged = judges([e.run for e in board.entries], cards)
     for place in range(len(board.entries)):
-        write_model(board, place, found[place], out, title)
+        write_model(board, place, found[place], of_model(judged, board.entries[place].run.name), out, title)
     for task in board.task_slugs:
         write_task(board, task, samples, out, title)
     _methods(board, out, title)
     write_compare(board, out, title)
-    told = {"judges": judges([e.run for e in board.entries]), "cards": copy_cards(cards, out)}
+    _tables(board, found, judged, out)
+    told = {"judges": judged, "cards": copy_cards(cards, out)}
     page = render("judges.html", {"site": title, "here": "judges.html", **told}, 0, (CORE, TABLES))
     write_page(out / "judges.html", page)
     return _index(board, out, title)
+
+
+def _tables(board: Board, found: Sequence[Sequence[Strength]], judged: Sequence[Judged], out: Path) -> None:
+    """What the pages of models and judges show, as files."""
+    runs = [e.run for e in board.entries]
+    nodes = [strength_row(run.name, s) for run, own in zip(runs, found, strict=True) for s in own]
+    health = [{"run": run.name, "task": t, **asdict(h)} for run in runs for t, h in sorted(run.health.items())]
+    for name, rows in (("strengths", nodes), ("health", health), ("judges", list(judge_rows(judged)))):
+        write_tables(out / "data" / name, rows)
 
 
 def _clear(out: Path) -> None:

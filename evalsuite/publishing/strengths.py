@@ -64,6 +64,12 @@ def strengths(board: Board, samples: Mapping[str, TaskSamples]) -> list[list[Str
     return found
 
 
+def strength_row(run: str, s: Strength) -> dict[str, object]:
+    """A node as a row of a file."""
+    names = ("kind", "family", "task", "label", "unit", "value", "low", "high", "n", "others", "p", "q", "sure")
+    return {"run": run, **{name: getattr(s, name) for name in names}}
+
+
 def _parts(board: Board) -> list[list[Part]]:
     found: list[list[Part]] = [[] for _ in board.entries]
     for c, column in enumerate(board.columns):

@@ -52,7 +52,7 @@
     while (rows[seen[0]].parent !== null && !seen.includes(rows[seen[0]].parent)) seen.unshift(rows[seen[0]].parent);
     return seen;
   });
-  const words = rows.map((row) => [row.name, row.base, row.method, row.size ? sizeText(row.size) : ""].join(" ").toLowerCase());
+  const words = rows.map((row) => [row.name, row.base, row.method, row.origin ?? "", row.size ? sizeText(row.size) : ""].join(" ").toLowerCase());
 
   let state = {};
   let picked = [];
@@ -75,6 +75,7 @@
       verified: given.get("verified") === "1",
       all: given.get("rows") === "all",
     };
+    picked = (given.get("pick") ?? "").split(",").map((slug) => rows.findIndex((r) => r.slug === slug)).filter((i) => i >= 0).slice(-2);
   }
 
   function write() {
@@ -183,6 +184,7 @@
     cell.append(element("span", { class: "arrow", "aria-hidden": "true" }, "↳ "));
     cell.append(element("a", { href: `models/${encodeURIComponent(row.slug)}.html` }, clean(row.name)));
     if (row.status !== "verified") cell.append(element("span", { class: `chip ${row.status === "does not match" ? "bad" : "open"}` }, row.status));
+    if (row.origin) cell.append(element("span", { class: "chip open", title: "read from another harness's log" }, clean(row.origin)));
     if (row.warnings) cell.append(element("span", { class: "chip warn", title: "the model's page says which" }, `${row.warnings} warning${row.warnings > 1 ? "s" : ""}`));
     const chain = chains[i].length > 1 ? chains[i].map((k) => rows[k].name) : row.chain ?? [];
     const about = [row.method, row.size === null ? null : sizeText(row.size)].filter(Boolean).join(", ");
@@ -201,7 +203,8 @@
     const n = cell[3] || column.n;
     const td = element("td", { class: column.raw === null ? "num" : "num controlled" });
     const kind = flags & UNVERIFIED ? "unverified" : flags & SUMMED ? "summed" : null;
-    td.append(element("b", { class: kind }, valueText(value, column.unit)));
+    const mark = kind && element("span", { class: "hidden" }, kind === "summed" ? "re-aggregated: " : "unverified: ");
+    td.append(element("b", { class: kind, title: kind && (kind === "summed" ? "re-aggregated" : "unverified") }, mark, valueText(value, column.unit)));
     if (value === null) {
       td.append(element("small", {}, `n=${n}`));
       return td;
@@ -217,7 +220,7 @@
       axis.style.setProperty("--at", place(value));
       td.append(axis);
     }
-    const said = [[DIFFERS, "does not match its samples", "bad"], [UNVERIFIED, "unverified", "open"], [OTHER, "other samples", "warn"], [UNHEALTHY, "health", "warn"]];
+    const said = [[DIFFERS, "does not match its samples", "bad"], [OTHER, "other samples", "warn"], [UNHEALTHY, "health", "warn"]];
     for (const [flag, text, kind] of said) if (flags & flag) td.append(element("small", { class: kind }, text));
     return td;
   }
@@ -293,6 +296,7 @@
     for (const name of ["base", "method", "size"]) byId(name).value = state[name];
     byId("order").value = ["lineage", "name", "date"].includes(state.sort) ? state.sort : "figure";
     for (const box of document.querySelectorAll("#columns input")) box.checked = state.cols.has(Number(box.dataset.column));
+    offer();
   }
 
   function update(changes) {
@@ -351,6 +355,11 @@
 
   function pick(i, on) {
     picked = on ? [...picked.filter((k) => k !== i), i].slice(-2) : picked.filter((k) => k !== i);
+    writeState({ pick: picked.map((k) => rows[k].slug).join(",") });
+    offer();
+  }
+
+  function offer() {
     for (const box of document.querySelectorAll("[data-pick]")) box.checked = picked.includes(Number(box.dataset.pick));
     const link = byId("compare");
     link.hidden = picked.length !== 2;

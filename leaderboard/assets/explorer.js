@@ -12,7 +12,7 @@
   let turn = 0;
 
   const wrong = (row) => row.s === undefined || (current.lower ? row.s > 0 : row.s < 1);
-  const text = (row) => [row.i, row.q, row.a, row.c, row.t, row.d, row.o, ...(row.v ?? [])].filter(Boolean).join("\n").toLowerCase();
+  const text = (row) => [row.i, row.q, row.a, row.c, row.t, row.d, row.o, row.j, row.h, ...(row.v ?? [])].filter(Boolean).join("\n").toLowerCase();
 
   function mark(row) {
     if (row.s === undefined) return element("span", { class: "chip warn" }, `no score: ${clean(row.w ?? "")}`);
@@ -32,7 +32,7 @@
     made.append(element("p", {}, element("span", { class: "id" }, clean(row.i) + again), mark(row), row.f === "length" ? element("span", { class: "chip warn" }, "cut at the token limit") : null));
     const parts = [
       block("the exact prompt", row.q, "asked"), block("target", row.t), block("reasoning", row.c), block("answer", row.a === "" ? "(said nothing)" : row.a), block("other completions", row.o),
-      block("what scorer or judge noted", row.d), block("verdicts", row.v?.join("\n")),
+      block("what the scorer noted", row.d), block("the judge's replies", row.h), block("verdicts", row.v?.join("\n")), block("the judge's words", row.j),
       block("other scores", row.x && Object.entries(row.x).map(([k, v]) => `${k} ${v}`).join(", ")),
     ];
     made.append(...parts.filter(Boolean));
@@ -94,7 +94,7 @@
   byId("one").addEventListener("click", () => set({ sample: null }));
   for (const id of ["before", "after"]) byId(id).addEventListener("click", () => { set({ page: byId(id).dataset.page }); byId("find").scrollIntoView(); });
   for (const kind of ["csv", "json"]) byId(`rows-${kind}`).addEventListener("click", () => download(`${slug}-${current?.slug ?? ""}`, chosen().map((row) => ({
-    sample: row.i, repeat: row.r ?? 0, prompt: row.q, answer: row.a, reasoning: row.c, target: row.t, score: row.s, missing: row.w, details: row.d, verdicts: row.v?.join("\n"),
+    sample: row.i, repeat: row.r ?? 0, prompt: row.q, answer: row.a, reasoning: row.c, target: row.t, score: row.s, missing: row.w, details: row.d, verdicts: row.v?.join("\n"), judge: row.j ?? row.h,
   })), kind));
   addEventListener("hashchange", () => open().catch(fail));
   load(`index:${slug}`, `samples/${slug}/index.js`).then((index) => {

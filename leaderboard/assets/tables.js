@@ -40,6 +40,8 @@
       const [column, order] = (state.get(`sort-${name}`) ?? "").split(".");
       const number = heads.findIndex((h, i) => String(i) === column);
       sort(number, order === "descending" ? "descending" : "ascending");
+      const folded = table.closest("details:not([open])");
+      if (folded && (number >= 0 || state.get(`q-${name}`))) folded.open = true; // a link to a view shows the view
       if (words) {
         words.value = state.get(`q-${name}`) ?? "";
         filter();

@@ -112,10 +112,13 @@ def test_what_is_shown_can_be_taken_away(site, open_page, tmp_path):
 
 
 @pytest.mark.parametrize("width", [360, 1400])
-@pytest.mark.parametrize("name", ["index.html", "compare.html", "methods.html", "judges.html"])
+@pytest.mark.parametrize(
+    "name", ["index.html", "compare.html", "methods.html", "judges.html", "models/*dpo*.html", "tasks/facts.html"]
+)
 def test_pages_fit_a_phone(site, open_page, name, width):
-    page, faults = open_page(site / name, viewport={"width": width, "height": 800})
-    page.wait_for_timeout(150)
+    path = next(site.glob(name))
+    page, faults = open_page(path, viewport={"width": width, "height": 800})
+    page.wait_for_timeout(250)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert faults == []
 

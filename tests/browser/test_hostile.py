@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from evalsuite.judging import Annotation, write_annotations
 from evalsuite.publishing import build_site
 from evalsuite.publishing.entries import slugs_of
 
@@ -18,25 +19,36 @@ KINDS = {
 }
 
 
-def build(make_run, tmp_path, evil, long=False):
-    # A run’s name is a path in the store, where no slash may stand: the words come by the model and the task.
-    answer = evil * 20_000 if long else evil
+PLACES = ("prompt", "question", "answer", "reasoning", "target")
 
+
+def build(make_run, tmp_path, evil, long=""):
+    """Two models whose every text is `evil`, and in the place `long` a megabyte of it."""
+
+    # A run’s name is a path in the store, where no slash may stand: the words come by the model and the task.
     def text(name, i):
-        details = json.dumps({"answer": evil, "why": evil})
-        return {
-            "prompt": evil,
-            "question": evil,
-            "answer": answer,
-            "details.acc": details,
-            "metadata": json.dumps({"kind": evil}),
-        }
+        said = evil * (1_000_000 // len(evil)) if long == "judge" else evil
+        found = dict.fromkeys(PLACES, evil) | {"target": json.dumps(evil)}
+        found |= {"details.acc": json.dumps({"answer": evil, "why": said}), "metadata": json.dumps({"kind": evil})}
+        if long in PLACES:
+            much = evil * (1_000_000 // len(evil))
+            found[long] = json.dumps(much) if long == "target" else much
+        return found
 
     model = {"name": evil, "lineage": {"parent": None, "method": evil, "parent_name": evil}}
     runs = [
         make_run(n, {evil: {"acc": [1.0, 0.0] * 6}}, model=model, tasks={evil: {"family": evil}}, text=text)
         for n in ("a", "b")
     ]
+    for run, other in (runs, runs[::-1]):
+        who = (evil, run.name, other.name, f"{evil}/1", evil, "pairwise")
+        said = evil * (1_000_000 // len(evil)) if long == "judge" else evil
+        rows = [
+            Annotation(f"s{i}", *who, order, 0.7, "parsed", raw=said, aspect=evil, category=evil)
+            for i in range(12)
+            for order in ("ab", "ba")
+        ]
+        write_annotations(run.path / "annotations-1.jsonl", rows[:2] if long == "judge" else rows)
     build_site(runs, tmp_path / "site", title=evil)
     return tmp_path / "site", slugs_of([evil])[0]
 
@@ -49,9 +61,14 @@ def test_nothing_runs_and_pages_stay_readable(make_run, tmp_path, open_page, kin
         ("models/a.html", "#samples article"),
         (f"tasks/{slug}.html", "#hardest tbody tr"),
         ("compare.html", "#a option:nth-child(2)"),
+        ("compare.html#a=a&b=b", "#rows tr"),
         ("methods.html", "h1"),
+        ("judges.html", "main table"),
     ):
+        name, _, fragment = name.partition("#")
         page, faults = open_page(site / name)
+        if fragment:
+            page.evaluate("(h) => { location.hash = h }", fragment)
         page.wait_for_selector(ready, state="attached")
         assert page.locator("img, main script, iframe, object").count() == 0
         assert page.locator("a[href^='javascript']").count() == 0
@@ -75,13 +92,16 @@ def test_a_policy_stops_what_would_slip_through(site, open_page):
     assert any("Content Security Policy" in f for f in faults)
 
 
-def test_a_line_of_a_megabyte_is_cut_with_its_length(make_run, tmp_path, open_page):
-    site, _ = build(make_run, tmp_path, "0123456789 and so on until the end " * 2, long=True)
+@pytest.mark.parametrize("place", ["prompt", "answer", "target", "judge"])
+def test_a_line_of_a_megabyte_is_cut_with_its_length(make_run, tmp_path, open_page, place):
+    """One line without a blank, at that."""
+    site, _ = build(make_run, tmp_path, "0123456789abcdefghij" * 2, long=place)
     page, faults = open_page(site / "models" / "a.html", viewport={"width": 360, "height": 800})
     page.wait_for_selector("#samples article")
     assert "more characters in the file" in page.locator("#samples article").first.inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert all(p.stat().st_size < 1_000_000 for p in (site / "samples").rglob("*.js"))
+    assert all(p.stat().st_size < 300_000 for p in site.rglob("*.html"))
     assert faults == []
 
 

@@ -1,16 +1,21 @@
 """Win rates on the board: recomputed from annotations, beside their length-controlled fellows, and the judges' page."""
 
+import json
 import random
 from dataclasses import replace
 
 import pytest
 
+from evalsuite.errors import InputError
 from evalsuite.judging import Annotation, summarise, write_annotations
+from evalsuite.judging.audit.audit import audit
 from evalsuite.publishing import build_site
 from evalsuite.publishing.entries import read_entries
+from evalsuite.publishing.judge_calibration import calibration
 from evalsuite.publishing.judges import judges, with_length_control
 from evalsuite.publishing.recompute import verdicts_of
 from evalsuite.records import Metric
+from evalsuite.reporting.judge_card import as_json
 from evalsuite.store.runs import read_run, write_json
 
 NAME = "win_rate[pairwise/2#1f0c77ab:judge-1 by tokens against base]"
@@ -61,6 +66,53 @@ def test_a_length_controlled_fellow_stands_beside_it(judged, tmp_path):
     assert controlled.value != pytest.approx(rate.value, abs=1e-4)
     build_site([judged], tmp_path / "site")
     assert f"lc_{NAME}" in (tmp_path / "site" / "data" / "figures.csv").read_text(encoding="utf-8")
+
+
+def verdict(sample, order, preference, judge="pairwise/2#1f0c77ab", model="judge-1"):
+    who = (sample, "open", "sft", "base", judge, model, "pairwise")
+    return Annotation(*who, order, preference, "parsed")
+
+
+def test_a_judge_that_means_what_it_says_is_calibrated_against_people():
+    """80% for sft, and people choose it in four of five; another judge says 100% of the same pairs."""
+    people = [verdict(f"s{i}", "ab", float(i % 5 != 0), "person", "p1") for i in range(50)]
+    honest = calibration([*people, *(verdict(f"s{i}", "ab", 0.8) for i in range(50))], "sft", "base")
+    assert honest.against == "people"
+    assert honest.ece == pytest.approx(0.0)
+    assert honest.brier == pytest.approx(0.16)
+    (found,) = honest.bins
+    assert (found.n, found.said, found.found.value) == (50, pytest.approx(0.8), 0.8)
+    loud = calibration([*people, *(verdict(f"s{i}", "ab", 1.0) for i in range(50))], "sft", "base")
+    assert loud.ece == pytest.approx(0.2)
+
+
+def test_without_people_a_judge_is_held_against_its_second_look():
+    rows = [verdict(f"s{i}", "ab", 0.9) for i in range(40)]
+    rows += [verdict(f"s{i}", "ba", 0.7 if i % 2 else 0.3) for i in range(40)]
+    found = calibration(rows, "sft", "base")
+    assert found.against == "its own verdict in the other order"
+    sure = next(b for b in found.bins if b.low == 0.8)
+    assert (sure.said, sure.found.value) == (pytest.approx(0.9), 0.5)  # it says 90% and chooses so in half
+    assert calibration(rows[:10], "sft", "base") is None
+    assert calibration(rows, "base", "sft") is None
+
+
+def test_a_models_page_shows_its_judge(judged, tmp_path):
+    card = audit([a for a in annotations() if a.order == "ab"], [])
+    path = tmp_path / "card.json"
+    text = json.dumps(as_json(card))
+    path.write_text(text, encoding="utf-8")
+    build_site([judged], tmp_path / "site", cards=[path])
+    page = (tmp_path / "site" / "models" / "sft.html").read_text(encoding="utf-8")
+    assert "Its judges" in page
+    assert "both orders agree" in page
+    assert "decided for the longer answer" in page
+    assert "calibration</dt><dd>off by" in page
+    rows = json.loads((tmp_path / "site" / "data" / "judges.json").read_text(encoding="utf-8"))
+    assert [(r["model"], r["against"], r["n"]) for r in rows] == [("sft", "base", 60)]
+    path.write_text("{}", encoding="utf-8")
+    with pytest.raises(InputError, match="is no report card"):
+        build_site([judged], tmp_path / "site", cards=[path])
 
 
 def test_the_judges_page_says_how_steady_it_was(judged, tmp_path):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from evalsuite.errors import InputError
 from evalsuite.publishing import build_site
 from evalsuite.publishing.board import make_board
-from evalsuite.publishing.downloads import neutral
 from evalsuite.publishing.entries import read_entries, slugs_of
 from evalsuite.publishing.markdown import html_of, section
 from evalsuite.publishing.methods import effects
@@ -19,6 +18,7 @@ from evalsuite.publishing.schema import faults
 from evalsuite.publishing.shards import write_samples
 from evalsuite.publishing.strengths import strengths
 from evalsuite.publishing.submissions import schema
+from evalsuite.reporting.escaping import neutral
 
 
 def binary(share, n=100):
