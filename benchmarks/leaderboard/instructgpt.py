@@ -114,19 +114,12 @@ def lineages(store: Path, everything: bool) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the collection of public data")
-    parser.add_argument("--out", type=Path, required=True, metavar="SITE")
-    parser.add_argument("--json", type=Path, default=OUT)
-    args = parser.parse_args()
-    os.environ["EVALSUITE_DATA"] = str(args.data)
-    with TemporaryDirectory() as folder:
-        found = build(args.data, Path(folder), args.out)
+def summary(found: Mapping[str, Any], site: Path) -> dict[str, Any]:
+    """How the figures were checked, the headline figures on the site, and what each step of a lineage changed."""
     submissions = found["checked"]["submissions"]
-    with (args.out / "data" / "figures.json").open(encoding="utf-8") as file:
+    with (site / "data" / "figures.json").open(encoding="utf-8") as file:
         figures = [{k: f[k] for k in ("run", "task", "metric", "value", "low", "high", "n")} for f in json.load(file)]
-    result = {
+    return {
         "models": len(submissions),
         "figures": {
             "re-scored": sum(s["rescored"] for s in submissions),
@@ -137,6 +130,18 @@ def main() -> int:
         "headline": figures,
         "lineages": found["lineages"],
     }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="the collection of public data")
+    parser.add_argument("--out", type=Path, required=True, metavar="SITE")
+    parser.add_argument("--json", type=Path, default=OUT)
+    args = parser.parse_args()
+    os.environ["EVALSUITE_DATA"] = str(args.data)
+    with TemporaryDirectory() as folder:
+        found = build(args.data, Path(folder), args.out)
+    result = summary(found, args.out)
     args.json.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(json.dumps(result["figures"]), args.out / "index.html")
     for chain in found["lineages"].values():

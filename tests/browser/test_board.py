@@ -94,6 +94,18 @@ def test_facets_search_and_a_permalink_that_comes_back(site, open_page):
     assert faults == other == []
 
 
+def test_two_models_that_were_picked_are_part_of_the_address(site, open_page):
+    page, faults = open_at(open_page, site / "index.html")
+    for name in ("tiny-1B/sft", "tiny-1B/dpo"):
+        page.check(f"#board input[aria-label='compare {name}']")
+    again, other = open_at(open_page, site / "index.html", page.evaluate("location.hash"))
+    assert again.inner_text("#compare") == "Compare tiny-1B/sft with tiny-1B/dpo"
+    settle(again, lambda: again.click("#board button:text-is('facts')"))  # rows are moved, and keep their boxes
+    assert again.locator("#board input[data-pick]:checked").count() == 2
+    assert "a=tiny-1B%2Fsft&b=tiny-1B%2Fdpo" in again.get_attribute("#compare", "href")
+    assert faults == other == []
+
+
 def test_sizes_are_a_facet(site, open_page):
     page, _ = open_at(open_page, site / "index.html")
     settle(page, lambda: page.select_option("#size", "5B to 15B"))

@@ -54,6 +54,14 @@ def test_a_task_page_leads_to_its_hardest_sample(site, open_page):
     assert faults == []
 
 
+def test_a_link_to_a_view_opens_what_is_folded(site, open_page, wait_until):
+    page, _ = open_page(model(site, "tiny-1B/dpo"))
+    page.wait_for_selector("body[data-tables]")
+    assert not page.locator("details:has(#nodes)").evaluate("d => d.open")
+    set_hash(page, "sort-nodes=2.ascending")
+    wait_until(page, "document.querySelector('details:has(#nodes)').open")
+
+
 def test_tables_sort_and_filter_with_an_address(site, open_page, wait_until):
     page, _ = open_page(site / "tasks" / "facts.html")
     page.wait_for_selector("body[data-tables]")
