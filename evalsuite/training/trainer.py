@@ -115,11 +115,13 @@ def spare_tied(model: Any) -> bool:
 
     inner = unwrapped(model)
     head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
-    into = inner.get_input_embeddings() if head is not None else None
-    tied = into is not None and hasattr(into, "sparse") and into.weight is head.weight and into.weight.requires_grad
+    if head is None:
+        return False
+    into = inner.get_input_embeddings()
+    tied = hasattr(into, "sparse") and into.weight is head.weight and into.weight.requires_grad
     if tied:
         into.sparse = True
-    return tied
+    return bool(tied)
 
 
 def launched() -> Any:
