@@ -4,7 +4,7 @@
     items = prepare(method, rows, encoder, config, settings)
     train(Job(method, config, settings, model, items, pad_id, Path("out")))
 
-It runs alone, or under `accelerate launch` (FSDP, DeepSpeed, several nodes) without another line. Losses of the parts
+It runs alone, or under `accelerate launch` (several processes or nodes, FSDP) without another line. Losses of the parts
 of an accumulated batch are divided by what the **whole** batch counts, over all processes: tokens for likelihoods,
 items for preferences. So 1 x 8 = 8 x 1 = 2 processes x 4, whatever the lengths.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.errors import EvalsuiteError
+from evalsuite.errors import EvalsuiteError, InputError
 from evalsuite.records import Progress
 from evalsuite.training import batching, saving
 from evalsuite.training.contract import Batch, Item, Settings
@@ -126,7 +126,10 @@ def spare_tied(model: Any) -> bool:
 
 def launched() -> Any:
     """Accelerate as `accelerate launch` or `torchrun` set it up. It shards weights on accelerators only; on CPUs (gloo)
-    the same environment asks for the same."""
+    the same environment asks for the same. Raises InputError under DeepSpeed."""
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
+        raise InputError("DeepSpeed: this loop shards weights by FSDP (accelerate launch --use_fsdp); "
+                         "take that, or --engine trl")  # fmt: skip
     from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
     from accelerate.utils import DistributedType
 

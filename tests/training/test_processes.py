@@ -60,3 +60,12 @@ def test_two_processes_are_one(tiny, tmp_path, method) -> None:
     one, many = (load_file(tmp_path / name / "model.safetensors") for name in ("alone", "sharded"))
     assert one.keys() == many.keys()
     assert max((one[k] - many[k]).abs().max().item() for k in one) < 1e-3
+
+
+def test_deepspeed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from evalsuite.errors import InputError
+    from evalsuite.training import trainer
+
+    monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
+    with pytest.raises(InputError, match="FSDP"):
+        trainer.launched()
