@@ -43,7 +43,7 @@ def plane_figure(points: Sequence[Point]) -> Figure | None:
                 "y": [quality.value],
                 "error_x": _whisker(diversity),
                 "error_y": _whisker(quality),
-                "text": [label(point.run)],
+                "text": [f"{label(point.run)}, n={quality.n}"],
                 "textposition": "top right",
                 "marker": {"color": colour(place), "size": 10},
                 "hovertext": [f"<b>{label(point.run)}</b><br>{label(told)}<br>{label(varied)}"],

@@ -42,9 +42,8 @@ def test_figures_have_title_axes_and_figures_as_text(figures, tmp_path):
         assert placed.drawn["title"] in words
         assert any("95% interval" in w for w in words)
         assert any(re.search(r"n=[48]0", w) for w in words)
+        assert any(EVIL in w for w in words) or placed.name.startswith(("texts", "plane"))  # these name no task
         assert not list(root.iter(f"{SVG}script"))
-    difference = (tmp_path / "a" / "difference-0.svg").read_text(encoding="utf-8")
-    assert "&lt;b&gt;x&lt;/b&gt;&amp;&lt;script&gt;" in difference
     again = write_images(figures, tmp_path / "b")
     assert [p.read_bytes() for p in again] == [p.read_bytes() for p in paths]
 
