@@ -47,10 +47,9 @@ def tell(story: "Story", store: Path) -> None:
     started = time.monotonic()
     if story.model in ALIASES:
         packaged(story.model)  # where it is missing, that is said before anything is computed
-    folder = store / "demo"
-    made = demo_lanes.play(steps(story, store), min(os.cpu_count() or 1, LANES), folder, common.say)
+    made = demo_lanes.play(steps(story, store), min(os.cpu_count() or 1, LANES), store / "demo", common.say)
     runs = {name: open_run(store, run_name(name)) for name in ("real", "real-honest", *RUNS)}
     demo_words.tell(runs, {name: Path(made[name]) for name in ("ppo", "rloo-weak")}, story, store)
-    demo_words.publish(runs, folder)
+    demo_words.publish(runs, story, store)
     print(f"read on:     evalsuite samples {run_name('dpo')} --task microworld_unknown --wrong --store {store}")
     common.say(f"done in {time.monotonic() - started:.0f} s")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from evalsuite.comparison import Difference
     from evalsuite.store import Run
 
-WEAK = "RLOO, weak reward"
+METHODS = {"dpo": "DPO", "ppo": "PPO", "best-of-n": "best of {n}", "rloo-weak": "RLOO, weak reward"}
 POINTS = 7
 """Rows of a reward curve."""
 
@@ -24,15 +24,15 @@ def tell(runs: "Mapping[str, Run]", folders: Mapping[str, Path], story: "Story",
     print("\nWhat was found (every interval is a 95% one; n counts questions)\n")
     _real(runs["real"], runs["real-honest"], story.model)
     _fine_tuning(runs["base"], runs["sft"])
-    names = {"dpo": "DPO", "ppo": "PPO", "best-of-n": f"best of {story.n}", "rloo-weak": WEAK}
+    names = {name: label.format(n=story.n) for name, label in METHODS.items()}
     found = {label: changes(runs[name], runs["sft"], address(story, "gold"), store) for name, label in names.items()}
     away = {label: drift(runs[name], runs["sft"], store) for name, label in names.items()}
     _table(found, away, story)
     for label, made in found.items():
         print(f"  {sentence(label, made)}")
     print()
-    for name, label in (("ppo", "PPO"), ("rloo-weak", WEAK)):
-        _curve(label, folders[name])
+    for name, folder in folders.items():
+        _curve(names[name], folder)
 
 
 def _real(plain: "Run", honest: "Run", model: str) -> None:
@@ -110,7 +110,7 @@ def sentence(label: str, made: Sequence[Change]) -> str:
     """'DPO: better in gold reward (+1.42 ..., n=100); no difference was found in ...'."""
     moved = {v: [c for c in made if c.verdict == v] for v in ("better", "worse", "changed", "tied")}
     parts = []
-    for verdict, said in (("better", "better in"), ("worse", "worse in"), ("changed", "otherwise in")):
+    for verdict, said in (("better", "better in"), ("worse", "worse in"), ("changed", "changed:")):
         named = [f"{c.what} ({amount(c)}, n={c.n})" for c in moved[verdict]]
         parts += [f"{said} {', '.join(named)}"] if named else []
     still = [c.what for c in moved["tied"]]
@@ -155,15 +155,19 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def publish(runs: "Mapping[str, Run]", folder: Path) -> None:
-    """The report of all runs, the page that compares the lineage, the leaderboard."""
+def publish(runs: "Mapping[str, Run]", story: "Story", store: Path) -> None:
+    """The report of all runs, each beside its parent; the page that compares the methods, which all began at the
+    fine-tuned model; the leaderboard."""
+    from evalsuite.cli.demo_story import address
+    from evalsuite.comparison import Asked
     from evalsuite.publishing import build_site
     from evalsuite.reporting import write_report
 
-    folder.mkdir(parents=True, exist_ok=True)
-    lineage = [run for name, run in runs.items() if not name.startswith("real")]
-    write_report(list(runs.values()), folder / "report.html", title="What alignment did: the demo")
-    write_report(lineage, folder / "comparison.html", title="base → SFT → DPO, PPO: what each step changed")
+    folder = store / "demo"
+    asked = Asked(baseline=runs["sft"], reward_model=address(story, "gold"), store=store)
+    methods = [runs[name] for name in METHODS]
+    write_report(list(runs.values()), folder / "report.html", "What alignment did: the demo")
+    write_report(methods, folder / "comparison.html", "What each method did to the fine-tuned model", asked)
     build_site(list(runs.values()), folder / "leaderboard")
     print(f"report:      {folder / 'report.html'}")
     print(f"comparison:  {folder / 'comparison.html'}")
