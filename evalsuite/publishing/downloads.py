@@ -13,6 +13,7 @@ from typing import Any
 
 from evalsuite.publishing.board import Board
 from evalsuite.publishing.recompute import Verdict
+from evalsuite.records import Metric
 from evalsuite.reporting.escaping import neutral
 from evalsuite.reporting.pages import write_page
 
@@ -70,6 +71,20 @@ def figure_rows(board: Board) -> Iterator[dict[str, Any]]:
                 "verdict": word(verdict),
                 "notes": "; ".join(cell.notes),
             }
+
+
+def further(board: Board, place: int) -> list[Metric]:
+    """An entry's figures that are no column of the board: all but the headline figures of its tasks."""
+    shown = {(c.task, c.metric) for c in board.columns}
+    return [m for m in board.entries[place].run.metrics if (m.task, m.name) not in shown]
+
+
+def further_rows(board: Board) -> Iterator[dict[str, Any]]:
+    for place, entry in enumerate(board.entries):
+        for m in further(board, place):
+            own = {k: getattr(m, k) for k in ("task", "unit", "value", "low", "high", "interval", "n", "missing")}
+            verdict = word(entry.verdicts.get((m.task, m.name)))
+            yield {"run": entry.run.name, "metric": m.name, **own, "verdict": verdict}
 
 
 def word(verdict: Verdict | None) -> str:

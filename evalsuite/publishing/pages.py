@@ -8,7 +8,7 @@ from typing import Any
 from evalsuite import registry
 from evalsuite.errors import InputError
 from evalsuite.publishing.board import Board, Cell, Column
-from evalsuite.publishing.downloads import write_tables
+from evalsuite.publishing.downloads import further, word, write_tables
 from evalsuite.publishing.entries import Entry
 from evalsuite.publishing.judges import Judged, Pairing
 from evalsuite.publishing.markdown import html_of, section
@@ -72,6 +72,7 @@ def write_model(
         "sure": (len(good), len(bad)),
         "strengths": found,
         "differs": [v.reason for v in entry.verdicts.values() if v.kind == "differs"],
+        "further": [(m, word(entry.verdicts.get((m.task, m.name)))) for m in further(board, place)],
         "health": [
             (task, [(getattr(h, field), meaning) for field, _, meaning in HEALTH], h.mean_tokens)
             for task, h in sorted(entry.run.health.items())

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from evalsuite.errors import InputError
-from evalsuite.publishing.board import Board, board_data, make_board
-from evalsuite.publishing.downloads import entry_rows, figure_rows, write_tables
+from evalsuite.publishing.board import DIFFERS, SUMMED, UNVERIFIED, Board, board_data, make_board
+from evalsuite.publishing.downloads import entry_rows, figure_rows, further_rows, write_tables
 from evalsuite.publishing.entries import read_entries
 from evalsuite.publishing.judges import Judged, copy_cards, judge_rows, judges, of_model, with_length_control
 from evalsuite.publishing.methods import change_row, effects
@@ -64,7 +64,13 @@ def _tables(board: Board, found: Sequence[Sequence[Strength]], judged: Sequence[
     runs = [e.run for e in board.entries]
     nodes = [strength_row(run.name, s) for run, own in zip(runs, found, strict=True) for s in own]
     health = [{"run": run.name, "task": t, **asdict(h)} for run in runs for t, h in sorted(run.health.items())]
-    for name, rows in (("strengths", nodes), ("health", health), ("judges", list(judge_rows(judged)))):
+    more = list(further_rows(board))
+    for name, rows in (
+        ("strengths", nodes),
+        ("health", health),
+        ("judges", list(judge_rows(judged))),
+        ("further", more),
+    ):
         write_tables(out / "data" / name, rows)
 
 
@@ -86,14 +92,14 @@ def _methods(board: Board, out: Path, title: str) -> None:
 
 def _index(board: Board, out: Path, title: str) -> Path:
     cells = [c for line in board.cells for c in line if c is not None]
-    verdicts = [v for e in board.entries for v in e.verdicts.values()]
+    summed = sum(bool(c.flags & SUMMED) for c in cells)
     context = {
         "site": title,
         "here": "index.html",
         "models": len(board.entries),
         "tasks": len(board.task_slugs),
         "figures": f"{len(cells):,}",
-        "rescored": f"{sum(v.how == 're-scored' for v in verdicts):,}",
-        "summed": f"{sum(v.how == 're-aggregated' for v in verdicts):,}",
+        "rescored": f"{sum(not c.flags & (SUMMED | UNVERIFIED | DIFFERS) for c in cells):,}",
+        "summed": f"{summed:,}",
     }
     return write_page(out / "index.html", render("index.html", context, 0, (CORE, BOARD, "assets/board.js")))
