@@ -149,8 +149,8 @@ def _pairing(judge: str, names: tuple[str, str], rows: Sequence[Annotation], peo
         summary = summarise(rows, find(_name(judge)).aggregate)
     except InputError:  # a judge that is not known here: the usual mean over both orders
         summary = summarise(rows)
-    steady = (summary.win_rate, summary.consistency, summary.first, sum(summary.missing.values()))
-    return Pairing(*names, *steady, calibration([*rows, *people], *names))
+    missing, found = sum(summary.missing.values()), calibration([*rows, *people], *names)
+    return Pairing(*names, summary.win_rate, summary.consistency, summary.first, missing, found)
 
 
 def _card(judge: str) -> Any:

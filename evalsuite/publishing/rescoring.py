@@ -160,7 +160,7 @@ def _hash(samples: Sequence[Sample]) -> str:
 @lru_cache(maxsize=64)
 def _local(task: str, options: str) -> Task | None:
     """The task bound to this installation's data, None where it has none. Nothing is fetched."""
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(options).items()}
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in json.loads(options).items()}
     try:
         return bind(registry.find_tasks([task])[0], frozenset(), Options(**given))
     except EvalsuiteError:
