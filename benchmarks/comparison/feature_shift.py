@@ -28,6 +28,7 @@ import os
 import platform
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="nano, one seed")
     parser.add_argument("--size", default="mini", choices=("nano", "mini"))
     parser.add_argument("--seeds", type=int, default=3, metavar="N")
+    parser.add_argument("--readings", default=",".join(READINGS), metavar="A,B", help="measured, minilm, own")
     parser.add_argument("--work", type=Path, metavar="DIR", help="default: feature-shift in evalsuite's cache")
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
@@ -56,8 +58,9 @@ def main() -> int:
 
     size, seeds = ("nano", 1) if args.quick else (args.size, args.seeds)
     work = args.work or cache_folder() / "feature-shift"
-    found = [of_seed(size, seed, work / f"{size}-{seed}") for seed in range(seeds)]
-    result = {**head(size, seeds), "over_seeds": over_seeds(found), "seeds": found}
+    readings = [r for r in args.readings.split(",") if r in READINGS]
+    found = [of_seed(size, seed, work / f"{size}-{seed}", readings) for seed in range(seeds)]
+    result = {**head(size, seeds), "over_seeds": over_seeds(found, readings), "seeds": found}
     show(result)
     out = args.out or (None if args.quick else RESULTS)
     if out is not None:
@@ -66,20 +69,25 @@ def main() -> int:
     return 0
 
 
-def of_seed(size: str, seed: int, work: Path) -> Row:
+def of_seed(size: str, seed: int, work: Path, readings: Sequence[str]) -> Row:
     """Everything of one seed; what was computed before is read."""
-    kept = work / "result.json"
-    if kept.is_file():
-        return dict(json.loads(kept.read_text(encoding="utf-8")))
     work.mkdir(parents=True, exist_ok=True)
+    missing = [r for r in readings if not (work / f"{r}.json").is_file()]
+    if missing:
+        answered(size, seed, work, missing)
+    told_before = {r: json.loads((work / f"{r}.json").read_text(encoding="utf-8")) for r in readings}
+    return {"seed": seed, "world": f"{size}@{seed}", **told_before}
+
+
+def answered(size: str, seed: int, work: Path, readings: Sequence[str]) -> None:
+    """Trains, runs, explains and compares; one result for each reading."""
     pairs, policies = made(size, seed, work)
     world = f"{size}@{seed}"
     for name, folder in policies.items():
         if not (work / "store" / "runs" / name).is_dir():
             data = [part for axis in axes() for part in ("--data", f"{TASK}/{axis}={world}")]
             told(["run", str(folder), "--tasks", TASK, *data, "--gen", "temperature=1", "--name", name], work)
-    found: Row = {"seed": seed, "world": world}
-    for reading in READINGS:
+    for reading in readings:
         folder = work / reading
         if not (folder / "manifest.json").is_file():
             told(["preferences", "explain", str(pairs), "--out", str(folder), *source(reading, policies)], work)
@@ -87,10 +95,10 @@ def of_seed(size: str, seed: int, work: Path) -> Row:
         measure = ["--measure", f"microworld:{world}"] if reading == "measured" else []
         page = ["--out", str(work / f"{reading}.html")]
         shown = told(["compare", *names, "--baseline", "sft", "--features", str(folder), *measure, *page], work)
-        found[reading] = summary(shown["features"], reading)
+        beside = work / f"{reading}.partial"
+        beside.write_text(json.dumps(summary(shown["features"], reading)) + "\n", encoding="utf-8")
+        beside.replace(work / f"{reading}.json")
         print(f"{world} {reading}: done", file=sys.stderr, flush=True)
-    kept.write_text(json.dumps(found) + "\n", encoding="utf-8")
-    return found
 
 
 def made(size: str, seed: int, work: Path) -> tuple[Path, dict[str, Path]]:
@@ -176,10 +184,10 @@ def summary(found: Row, reading: str) -> Row:
     return {"runs": runs, "contrasts": contrasts, "notes": found["notes"]}
 
 
-def over_seeds(found: list[Row]) -> Row:
+def over_seeds(found: Sequence[Row], readings: Sequence[str] = READINGS) -> Row:
     """Student's intervals over seeds, of Fisher's z and of its differences to the control."""
     told: Row = {}
-    for reading in READINGS:
+    for reading in readings:
         z = {
             policy: [fisher(seed[reading]["runs"][policy]["correlation"]["value"]) for seed in found]
             for policy in POLICIES
@@ -228,7 +236,7 @@ def head(size: str, seeds: int) -> Row:
 def show(result: Row) -> None:
     for seed in result["seeds"]:
         print(f"\n{seed['world']}")
-        for reading in READINGS:
+        for reading in result["over_seeds"]:
             for policy, run in seed[reading]["runs"].items():
                 c = run["correlation"]
                 moved = (

@@ -33,7 +33,7 @@ from evalsuite.reporting.shift_words import (
 )
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.shift import Feature, RunShift, Seen, Shift, Shifts
+    from evalsuite.comparison.shift_records import Feature, RunShift, Seen, Shift, Shifts
 
 PAID = {
     "rewarded": ("rewarded", "better"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.reporting.shift_words import CHIPS, label, reward_text, shift_text
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.shift import Feature, Relation, RunShift, Shift, Shifts
+    from evalsuite.comparison.shift_records import Feature, Relation, RunShift, Shift, Shifts
 
     Point = tuple[Feature, Shift]
 

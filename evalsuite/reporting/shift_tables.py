@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-    from evalsuite.comparison.shift import Shift, Shifts
+    from evalsuite.comparison.shift_records import Shift, Shifts
 
 MARKS = {"followed": ("✓", "green"), "against": ("✗", "red"), "unrewarded": ("!", "yellow"), "unmoved": ("○", "cyan")}
 

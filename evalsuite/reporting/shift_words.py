@@ -18,7 +18,7 @@ from evalsuite.reporting.numbers import bounds_text, value_text
 from evalsuite.statistics.errors_in_both import Correlated
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.shift import Feature, Relation, RunShift, Shift, Shifts
+    from evalsuite.comparison.shift_records import Feature, Relation, RunShift, Shift, Shifts
 
 CHIPS: dict[Relation, str] = {
     "followed": "moved as rewarded",
@@ -124,14 +124,15 @@ def contrasts(found: Shifts) -> list[str]:
         d = c.difference
         if d.value is None or d.low is None or d.high is None:
             continue
-        value = f"{_signed(d.value)} [{_signed(d.low)}, {_signed(d.high)}]"
+        first, second, value = c.first, c.second, " ".join(odds_text(d.value, d.low, d.high))
+        if d.high < 0:  # told the way round in which it is a gain
+            first, second, value = second, first, " ".join(odds_text(-d.value, -d.high, -d.low))
         if d.low > 0 or d.high < 0:
-            first, second = (c.first, c.second) if d.value > 0 else (c.second, c.first)
             said.append(
                 f"{first} follows the data's reward more closely than {second}: correlations differ by {value}."
             )
         else:
-            said.append(f"{c.first} and {c.second}: no difference was found in what they follow ({value}).")
+            said.append(f"{first} and {second}: no difference was found in what they follow ({value}).")
     return said
 
 

@@ -206,35 +206,38 @@ def embedder():
         pytest.skip(str(error))
 
 
-def say(i: int, loud: bool) -> str:
-    things = ("the garden", "a river", "my sister's boat", "the old school", "our dinner", "that long road")
-    what, why = things[i % 6], ("because it rains", "since Monday", "with some bread", "near the station")[i % 4]
-    return f"I can tell you about {what} {why}." + (" This is wonderful! Great! Hooray!" if loud else " That is all.")
+def say(i: int, sport: bool) -> str:
+    """What an embedding tells apart at once; the beginnings differ much less."""
+    when = ("On Monday", "Last Monday", "This Monday", "Next Monday")[i % 4]
+    rest = (
+        "the football team scored and the stadium cheered" if sport else "the doctor wrote a prescription for a patient"
+    )
+    return f"{when} {rest}."
 
 
 def test_an_sae_reads_what_it_learnt_and_no_other_model_passes_for_its_own(embedder, tmp_path):
-    """Labels like exclamations; one run exclaims, another only talks of other things."""
+    """Labels like football, and one run speaks of it."""
     from evalsuite.models import ModelOptions, resolve
     from evalsuite.running.engine import Engine
 
     rng = np.random.default_rng(0)
-    loud = rng.integers(0, 2, (240, 2)).astype(bool)
-    wins = rng.random(240) < 1 / (1 + np.exp(-3.0 * (loud[:, 0].astype(float) - loud[:, 1])))
+    sport = rng.integers(0, 2, (240, 2)).astype(bool)
+    wins = rng.random(240) < 1 / (1 + np.exp(-1.5 * (sport[:, 0].astype(float) - sport[:, 1])))
     pairs = [
         Pair(str(i), (user(f"q {i}"),), say(rng.integers(99), a), say(rng.integers(99), b), float(w))
-        for i, ((a, b), w) in enumerate(zip(loud, wins, strict=True))
+        for i, ((a, b), w) in enumerate(zip(sport, wins, strict=True))
     ]
     store, out = tmp_path / "store", tmp_path / "explained"
     engine = Engine(resolve(embedder, ModelOptions()), store)
-    options = Options(embedder="minilm", sae={"width": 4, "active": 1, "epochs": 60}, controls=())
+    options = Options(embedder="minilm", sae={"width": 2, "active": 1, "epochs": 60}, controls=())
     run_explain(gather(pairs), out, options, Engines(engine))
     engine.close()
-    rows = {"sft": [say(i, False) for i in range(40)], "loud": [say(i, i % 4 != 0) for i in range(40)]}
-    sft, cheers = (
+    rows = {"sft": [say(i, False) for i in range(40)], "fan": [say(i, i % 3 != 0) for i in range(40)]}
+    sft, fan = (
         world.text_run(store, n, [world.row_of(i, 0, t) for i, t in enumerate(texts)], None)
         for n, texts in rows.items()
     )
-    (run,) = feature_shift([cheers], out, Asked(baseline=sft, store=store)).runs
+    (run,) = feature_shift([fan], out, Asked(baseline=sft, store=store)).runs
     about = {f.index: f for f in read_explained(out).features}
     best = max(run.features, key=lambda s: abs(s.shift or 0))
     assert best.relation == "followed"
@@ -246,12 +249,12 @@ def test_an_sae_reads_what_it_learnt_and_no_other_model_passes_for_its_own(embed
     manifest["settings"]["embedding_model"]["args"] = {"layer": "1"}
     (other / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="number format or engine arguments differ"):
-        feature_shift([cheers], other, Asked(baseline=sft, store=store))
+        feature_shift([fan], other, Asked(baseline=sft, store=store))
     # A folder that does not say is told by what it shows.
     manifest["settings"]["embedding_model"] = {"args": {"layer": "1"}}
     (other / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(InputError, match="otherwise than explain did"):
-        feature_shift([cheers], other, Asked(baseline=sft, store=store))
+        feature_shift([fan], other, Asked(baseline=sft, store=store))
 
 
 def test_embeddings_of_a_file_need_the_model_that_made_them(tmp_path):
@@ -299,3 +302,27 @@ def test_the_command_prints_everything_and_measures_by_a_file(folder, tmp_path, 
         assert line in capsys.readouterr().err
     assert main(["compare", "dpo", "sft", "--store", str(store), "--effect", "raw"]) == 2
     assert "belongs to --features" in capsys.readouterr().err
+
+
+# --- the benchmark ---
+
+
+def test_the_benchmark_counts_seeds_not_prompts():
+    path = Path(__file__).parents[2] / "benchmarks" / "comparison" / "feature_shift.py"
+    spec = importlib.util.spec_from_file_location("feature_shift", path)
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+
+    def seed(r, control):
+        values = {"dpo": r, "ppo": r, "control": control}
+        runs = {n: {"correlation": {"value": v}, "moved": 8, "with_sign": 7} for n, v in values.items()}
+        return {reading: {"runs": runs} for reading in benchmark.READINGS}
+
+    found = benchmark.over_seeds([seed(0.90, 0.1), seed(0.93, -0.2), seed(0.88, 0.0)])["measured"]
+    z = [np.arctanh(r) for r in (0.90, 0.93, 0.88)]
+    half = 4.302653 * np.std(z, ddof=1) / 3**0.5
+    assert found["dpo"]["correlation"]["low"] == pytest.approx(np.tanh(np.mean(z) - half), rel=1e-4)
+    assert found["dpo"]["z_over_control"]["low"] > 0
+    assert (found["dpo"]["with_sign"], "z_over_control" in found["control"]) == ([7, 7, 7], False)
+    alone = benchmark.over_seeds([seed(0.9, 0.1)])["own"]["dpo"]["correlation"]
+    assert (alone["low"], alone["seeds"]) == (None, 1)
