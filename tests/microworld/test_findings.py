@@ -1,7 +1,9 @@
 """The findings benchmark's own arithmetic: best-of-n over all subsets, claims and what is missing."""
 
 import itertools
+import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +76,19 @@ def test_what_was_not_measured_says_so(modules: dict[str, Any], tmp_path: Path) 
 
 def test_every_policy_is_a_step(modules: dict[str, Any]) -> None:
     assert set(modules["steps"].POLICIES) <= set(modules["steps"].STEPS)
+
+
+def test_the_pages_figures_are_the_benchmarks() -> None:
+    """Every "value [low, high]" of docs/findings.md, points as shares and either way round."""
+    root = FOLDER.parents[1]
+    text = (root / "docs" / "findings.md").read_text(encoding="utf-8").replace("−", "-")
+    stored = (root / "benchmarks/results/training_microworld_findings.json").read_text(encoding="utf-8")
+    claims = [c for question in json.loads(stored)["mini"]["questions"].values() for c in question]
+    known = [(c["value"], c["low"], c["high"]) for c in claims if c["low"] is not None]
+    known += [(-value, -high, -low) for value, low, high in known]
+    told = re.findall(r"([+-]?[\d.]+)( points| nats)? \[([+-]?[\d.]+), ([+-]?[\d.]+)\]", text)
+    assert len(told) > 25
+    for value, unit, low, high in told:
+        scale, half = (100, 0.051) if unit == " points" else (1, 0.051 if unit == " nats" else 0.0051)
+        figures = [float(x) / scale for x in (value, low, high)]
+        assert any(k == pytest.approx(figures, abs=half / scale) for k in known), f"{value}{unit} [{low}, {high}]"
