@@ -19,6 +19,7 @@ from evalsuite.reporting.pages import ESCAPES, environment, write_page
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+
 def render(template: str, context: Mapping[str, Any], depth: int = 0, scripts: Sequence[str] = ()) -> str:
     """A page `depth` folders below the site's root; `scripts` are loaded in order, relative to that root."""
     from markupsafe import Markup
