@@ -64,7 +64,7 @@ def main() -> int:
     show(result)
     out = args.out or (None if args.quick else RESULTS)
     if out is not None:
-        out.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        out.write_text(json.dumps(rounded(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"written: {out}")
     return 0
 
@@ -202,6 +202,15 @@ def over_seeds(found: Sequence[Row], readings: Sequence[str] = READINGS) -> Row:
                 rows[policy] |= {"moved": [r["moved"] for r in runs], "with_sign": [r["with_sign"] for r in runs]}
         told[reading] = rows
     return told
+
+
+def rounded(value: Any) -> Any:
+    """Floats to four digits behind the point; small ones to four that count."""
+    if isinstance(value, float):
+        return float(f"{value:.4g}") if abs(value) < 0.001 else round(value, 4)
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
 def fisher(r: float | None) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from evalsuite.reporting.escaping import clean
 from evalsuite.reporting.shift_words import CHIPS, label, reward_text, shift_text
 
 if TYPE_CHECKING:
@@ -210,5 +211,5 @@ def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
 
 
 def _safe(text: str) -> str:
-    """Text that plotly cannot read as markup."""
-    return escape(text, quote=False)
+    """Text that plotly cannot read as markup, and that turns no line round."""
+    return escape(clean(text), quote=False)
