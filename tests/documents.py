@@ -9,6 +9,7 @@ the latter, so that no page tells of a command that does not work.
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,7 +57,10 @@ def run(line: str) -> int:
         except SystemExit as stopped:  # argparse's
             status = int(stopped.code or 0)
     else:
-        status = subprocess.run(["bash", "-c", STATUS.sub("", line)], check=False).returncode
+        done = subprocess.run(["bash", "-c", STATUS.sub("", line)], check=False, capture_output=True, text=True)
+        print(done.stdout)
+        print(done.stderr, file=sys.stderr)
+        status = done.returncode
     return int(status == 0) if told else status
 
 

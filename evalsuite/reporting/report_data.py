@@ -84,12 +84,19 @@ def gather(
         raise InputError("a report needs at least one run (evalsuite list runs)")
     if len({r.name for r in every}) < len(every):
         raise InputError("a report needs runs of different names; one was given twice")
-    frames = tuple(run.samples() for run in every)
+    frames = tuple(run.samples() if run.has_samples else nothing() for run in every)
     tasks = families(every)
     logs = asked.logs or training_logs(every)
     found = compare(every, replace(asked, logs=logs, skip=True), progress) if len(every) > 1 else None
     named = " · ".join(r.name for r in every[:4]) + (" · …" if len(every) > 4 else "")
     return Report(title or named, tuple(every), frames, tasks, found, tuple(_summary(every, frames, found)))
+
+
+def nothing() -> "pd.DataFrame":
+    """The sample frame of a run that was imported without samples."""
+    import pandas as pd
+
+    return pd.DataFrame({"task": pd.Series(dtype=str)})
 
 
 def training_logs(runs: Sequence[Run]) -> dict[str, Sequence[Mapping[str, Any]]]:

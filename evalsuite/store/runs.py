@@ -40,6 +40,11 @@ class Run:
     metrics: list[Metric]
     health: dict[str, Health]
 
+    @property
+    def has_samples(self) -> bool:
+        """False for a run that was imported from figures alone."""
+        return self.manifest.get("origin", {}).get("samples") is not False
+
     def samples(self, columns: Sequence[str] | None = None) -> "pd.DataFrame":
         """One row per (task, sample, repeat). Columns: task, sample, repeat, family, question, prompt, answer,
         reasoning, finish_reason, tokens, prompt_tokens; JSON text in target, metadata, completions; and for each score
@@ -47,7 +52,7 @@ class Run:
         import pandas as pd
 
         path = self.path / "samples.parquet"
-        if self.manifest.get("origin", {}).get("samples") is False:
+        if not self.has_samples:
             raise InputError(f"run {self.name}: was imported without samples, so there are only its figures to show")
         try:
             return pd.read_parquet(path, columns=None if columns is None else list(columns))

@@ -189,7 +189,7 @@ def test_the_page_reloads_itself_in_a_browser(make_run, tmp_path, serving, brows
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda m: faults.append(m.text) if m.type in ("error", "warning") else None)
     page.goto(f"http://127.0.0.1:{port}/#q=one")
-    page.wait_for_selector("text=one")
+    page.wait_for_selector("a:text-is('one')")
     responses = Responses(tmp_path / "store")
     responses.put("sft-in-training", {"a": Completion(text="x")})
     responses.close()
@@ -198,6 +198,6 @@ def test_the_page_reloads_itself_in_a_browser(make_run, tmp_path, serving, brows
         make_run("two", SCORES)
     assert page.url.endswith("#q=one")
     page.goto(f"http://127.0.0.1:{port}/")
-    page.wait_for_selector("text=two")
+    page.wait_for_selector("a:text-is('two')")
     page.close()
     assert faults == []

@@ -138,7 +138,10 @@ def near_miss(sample):
 '''
 
 
-def test_a_task_without_public_data_runs_on_its_own_rows_and_says_so(tiny, tmp_path, plugin, capsys) -> None:
+def test_a_task_without_public_data_runs_on_its_own_rows_and_says_so(
+    tiny, tmp_path, plugin, capsys, monkeypatch
+) -> None:
+    monkeypatch.delenv("EVALSUITE_DATA", raising=False)
     rows = "".join(json.dumps({"id": str(i), "q": f"Say {i}", "a": f"{i}"}) + "\n" for i in range(5))
     root = plugin("absent", SCHEMA, schema__jsonl=rows)
     assert main(["run", str(tiny), "--tasks", "absent", "--store", str(tmp_path), "--plugins", str(root)]) == 2

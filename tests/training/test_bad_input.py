@@ -164,6 +164,13 @@ def test_without_a_chat_template_it_says_so_and_speaks_as_run_does(tmp_path, cap
     made = renderer(resolve(str(tmp_path / "chat")))
     assert made is not None
     assert made.template == template.read_text(), "the checkpoint brings the template that it was trained with"
+
+
+def test_trl_needs_a_chat_template(tmp_path, capsys) -> None:
+    pytest.importorskip("trl", reason="the train extra is not installed")
+    pytest.importorskip("datasets", reason="the train extra is not installed")
+    plain = build(tmp_path / "plain", tokens=tokenizer(template=None), max_position_embeddings=512)
+    data = written(tmp_path / "data.jsonl", *[GOOD["sft"]] * 4)
     assert main([*words("sft", plain, data, tmp_path / "trl", "max_steps=1"), "--engine", "trl"]) == 2
     assert "needs a tokenizer with a chat template" in capsys.readouterr().err
 
