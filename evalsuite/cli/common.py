@@ -19,6 +19,25 @@ if TYPE_CHECKING:
 SECRETS = ("api_key", "apikey", "key", "token", "hf_token", "secret", "password", "authorization")
 
 
+def add_comparison(parser: argparse.ArgumentParser) -> None:
+    """What a comparison can be asked: by `compare`, and by the report of one."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="a name in the store, a folder, or latest")
+    parser.add_argument("--baseline", metavar="RUN", help="compare every run with this one (default: its parent)")
+    parser.add_argument("--lineage", metavar="A,B,C", help="runs in the order of training, the base first")
+    parser.add_argument(
+        "--training",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="training or preference prompts: samples that stand in them, and the score on the clean part",
+    )
+    parser.add_argument(
+        "--kl", action="store_true", help="KL to the parent on the run's stored answers (loads both models)"
+    )
+    parser.add_argument("--reward-model", metavar="M", help="rewards of the stored answers, beside every score")
+
+
 def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="DIR", help="where runs live (default: $EVALSUITE_STORE or evalsuite-store)")
     parser.add_argument(

@@ -2,9 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.cli import common, compare_features
@@ -17,28 +15,14 @@ if TYPE_CHECKING:
 
 def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     compare = verbs.add_parser("compare", help="paired differences of runs on shared samples", allow_abbrev=False)
-    compare.add_argument("runs", nargs="*", metavar="RUN", help="a name in the store, a folder, or latest")
-    compare.add_argument("--baseline", metavar="RUN", help="compare every run with this one (default: its parent)")
-    compare.add_argument("--lineage", metavar="A,B,C", help="runs in the order of training, the base first")
+    common.add_comparison(compare)
     compare.add_argument("--all", action="store_true", help="every metric, not only the headline ones; flipped ids")
-    compare.add_argument(
-        "--training",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="training or preference prompts: samples that stand in them, and the score on the clean part",
-    )
     compare.add_argument(
         "--embedder",
         metavar="M",
         help="with --training: find rephrased prompts too; with --features: the embedding model, if it lies "
         "elsewhere now (minilm, a folder, openai:NAME@URL)",
     )
-    compare.add_argument(
-        "--kl", action="store_true", help="KL to the parent on the run's stored answers (loads both models)"
-    )
-    compare.add_argument("--reward-model", metavar="M", help="rewards of the stored answers, beside every score")
     compare.add_argument("--seed", type=int, default=0, metavar="N", help="of resampling (default 0)")
     compare_features.add_options(compare)
     _common(compare, run)
@@ -66,6 +50,7 @@ def _common(parser: argparse.ArgumentParser, func: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     from evalsuite.comparison import Asked, compare
     from evalsuite.errors import InputError
+    from evalsuite.reporting.report_data import training_logs
 
     named = [n for n in (args.lineage or "").split(",") if n]
     if named and (args.runs or args.baseline):
@@ -85,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     asked = Asked(
         baseline=baseline,
         order=bool(named),
-        logs=_logs(runs),
+        logs=training_logs(runs),
         training=tuple(args.training),
         kl=args.kl,
         reward_model=args.reward_model,
@@ -115,14 +100,6 @@ def _embedder(address: str | None) -> str | None:
     from evalsuite.features.embed import minilm
 
     return str(minilm()) if address == "minilm" else address
-
-
-def _logs(runs: "Sequence[Run]") -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """Training logs of runs whose checkpoint is a folder that still has one."""
-    from evalsuite.training import log
-
-    folders = {run.name: Path(str(run.manifest.get("model", {}).get("address") or "")) for run in runs}
-    return {name: log.read(folder) for name, folder in folders.items() if (folder / log.NAME).is_file()}
 
 
 def run_diff(args: argparse.Namespace) -> int:

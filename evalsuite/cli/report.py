@@ -26,24 +26,12 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         description=DESCRIPTION,
         allow_abbrev=False,
     )
-    parser.add_argument("runs", nargs="*", metavar="RUN", help="a name in the store, a folder, or latest")
+    common.add_comparison(parser)
     parser.add_argument("--out", required=True, type=Path, metavar="FILE", help="the report")
     parser.add_argument("--format", choices=FORMS, help="default: by the suffix of --out (.html, .md, .json, .csv)")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="also every figure as a file (extra: figures)")
     parser.add_argument("--figure-format", choices=("svg", "png"), default="svg", help="of --figures (default: svg)")
     parser.add_argument("--title", metavar="TEXT", help="default: the runs' names")
-    parser.add_argument("--baseline", metavar="RUN", help="compare every run with this one (default: its parent)")
-    parser.add_argument("--lineage", metavar="A,B,C", help="runs in the order of training, the base first")
-    parser.add_argument(
-        "--training",
-        action="append",
-        default=[],
-        type=Path,
-        metavar="FILE",
-        help="training or preference prompts: samples that stand in them, and the score on the clean part",
-    )
-    parser.add_argument("--kl", action="store_true", help="KL to the parent on the run's answers (loads both models)")
-    parser.add_argument("--reward-model", metavar="M", help="rewards of the stored answers, beside every score")
     common.add_store(parser)
     parser.set_defaults(func=run)
 
