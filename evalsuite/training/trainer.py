@@ -108,9 +108,11 @@ def train(job: Job, resume: bool = False) -> int:
 
 
 def spare_tied(model: Any) -> bool:
-    """Whether the input embedding is tied to the output's, and from now on gives sparse gradients: they are added into
-    the output's dense gradient where it stands, instead of two more tensors of its size at the highest point of the
-    backward pass (autograd adds dense to dense out of place)."""
+    """Whether the input embedding is tied to the output's, and from now on adds its gradient into the output's where
+    that stands: two tensors less of the vocabulary's size at the highest point of the backward pass, where autograd
+    makes one for each use of a weight and one for their sum."""
+    import torch
+
     from evalsuite.training.objectives.scores import unwrapped
 
     inner = unwrapped(model)
@@ -118,10 +120,31 @@ def spare_tied(model: Any) -> bool:
     if head is None:
         return False
     into = inner.get_input_embeddings()
-    tied = hasattr(into, "sparse") and into.weight is head.weight and into.weight.requires_grad
+    # One that does more than look up (scale, say) is left to autograd.
+    tied = into.weight is head.weight and into.weight.requires_grad and type(into).forward is torch.nn.Embedding.forward
     if tied:
-        into.sparse = True
+        into.register_forward_hook(_added_in_place)
     return bool(tied)
+
+
+def _added_in_place(into: Any, given: tuple[Any, ...], found: "Tensor") -> "Tensor | None":
+    """A hook behind an embedding: cuts its weight off the graph, and adds the weight's gradient itself."""
+    if not found.requires_grad:
+        return None
+    import torch
+
+    weight, ids = into.weight, given[0]
+    found = found.detach().requires_grad_()
+
+    def add(gradient: "Tensor") -> None:
+        if into.padding_idx is not None:
+            gradient = gradient.masked_fill((ids == into.padding_idx)[..., None], 0.0)
+        if weight.grad is None:
+            weight.grad = torch.zeros_like(weight)
+        weight.grad.index_put_((ids,), gradient, accumulate=True)
+
+    found.register_hook(add)
+    return found
 
 
 def launched() -> Any:

@@ -1,4 +1,4 @@
-"""Tied embeddings: the sparse way gives the dense way's gradients, and only tied ones take it."""
+"""Tied embeddings: gradients added in place are autograd's, and only tied ones take this way."""
 
 import copy
 
@@ -19,16 +19,18 @@ def gradients(model: LlamaForCausalLM, ids: torch.Tensor) -> dict[str, torch.Ten
     return {name: p.grad for name, p in model.named_parameters()}
 
 
-def test_tied_gradients_are_dense_and_the_same() -> None:
+@pytest.mark.parametrize("pad", [None, 7])
+@pytest.mark.parametrize("trainings", [1, 2])
+def test_tied_gradients_are_the_same(pad: int | None, trainings: int) -> None:
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(**SMALL, tie_word_embeddings=True))
+    model = LlamaForCausalLM(LlamaConfig(**SMALL, tie_word_embeddings=True, pad_token_id=pad))
     ids = torch.randint(0, 50, (3, 9))
+    ids[:, :2] = 7
     spared = copy.deepcopy(model)
-    assert spare_tied(spared)
-    assert spared.get_input_embeddings().sparse
+    for _ in range(trainings):
+        assert spare_tied(spared)
     expected, found = gradients(model, ids), gradients(spared, ids)
     for name, grad in expected.items():
-        assert found[name].layout == torch.strided, name
         torch.testing.assert_close(found[name], grad, rtol=1e-5, atol=1e-6)
 
 
@@ -36,7 +38,17 @@ def test_tied_gradients_are_dense_and_the_same() -> None:
 def test_others_stay_as_they_are(kind: type) -> None:
     model = kind(LlamaConfig(**SMALL, tie_word_embeddings=False, pad_token_id=0))
     assert not spare_tied(model)
-    assert not model.get_input_embeddings().sparse
+
+
+def test_scaled_embeddings_stay_as_they_are() -> None:
+    class Scaled(torch.nn.Embedding):
+        def forward(self, ids: torch.Tensor) -> torch.Tensor:
+            return 3 * super().forward(ids)
+
+    model = LlamaForCausalLM(LlamaConfig(**SMALL))
+    model.set_input_embeddings(Scaled(50, 16))
+    model.get_output_embeddings().weight = model.get_input_embeddings().weight
+    assert not spare_tied(model)
 
 
 def test_frozen_embeddings_stay_as_they_are() -> None:
