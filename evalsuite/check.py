@@ -295,7 +295,8 @@ def check_all(names: Sequence[str], options: Options, store: Any, limit: int = 2
     judges = registry.judges()
     known = registry.entries()
     if not names:
-        yield from (Finding(name, "task.py", "fail", fault) for name, fault in registry.broken().items())
+        yield from (Finding(name, "task.py", "fail", fault) for name, fault in registry.broken("tasks").items())
+        yield from (Finding(name, "judge", "fail", fault) for name, fault in registry.broken("judges").items())
         names = [*known, *(f"judge:{j}" for j in judges)]
     for name in names:
         stem = name.removeprefix("judge:")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from evalsuite.errors import InputError, TaskError, unknown
 from evalsuite.records import Kind, Role
@@ -58,7 +58,7 @@ SPEC_TYPES: dict[str, Any] = {
     "fewshot": (bool, list, tuple),
 }
 _plugins: list[Path] = []
-_broken: dict[str, str] = {}  # what `entries` could not read, by the folder's name
+_broken: dict[str, dict[str, str]] = {"tasks": {}, "judges": {}}  # what could not be read, by the folder's name
 
 
 def content_root() -> Path:
@@ -180,23 +180,23 @@ class TaskRef:
 def entries() -> dict[str, Entry]:
     """All tasks by name, without those that are `broken`. Reads each `task.py` as text; imports none."""
     found: dict[str, Entry] = {}
-    _broken.clear()
+    faults = _broken["tasks"] = {}
     for root in _roots("tasks"):
         for path in sorted([*root.glob("task.py"), *root.glob("*/task.py"), *root.glob("*/*/task.py")]):
             name = path.parent.name
             found.pop(name, None)  # a later task hides one of the same name, also where it is broken
-            _broken.pop(name, None)
+            faults.pop(name, None)
             try:
                 found[name] = _read_entry(path, root)
             except InputError as error:
-                _broken[name] = str(error)
+                faults[name] = str(error)
     return dict(sorted(found.items(), key=lambda item: (_family_rank(item[1].family), item[0])))
 
 
-def broken() -> dict[str, str]:
-    """Tasks whose `task.py` cannot be read, by name: one line each, with the file and what is wrong."""
-    entries()
-    return dict(_broken)
+def broken(what: Literal["tasks", "judges"] = "tasks") -> dict[str, str]:
+    """Those whose file cannot be read, by name: one line each, with the file and what is wrong."""
+    entries() if what == "tasks" else judges()
+    return dict(_broken[what])
 
 
 def _family_rank(family: str) -> int:
@@ -321,8 +321,8 @@ def _expand(name: str) -> list[TaskRef]:
     stem, _, method = stem.partition("@")
     base, _, subset = stem.partition("/")
     entry = known.get(base)
-    if base in _broken:
-        raise InputError(_broken[base])
+    if base in _broken["tasks"]:
+        raise InputError(_broken["tasks"][base])
     if entry is None:
         raise unknown("task", name, [*known, *(i for e in known.values() for i in e.ids()), *FAMILIES])
     if subset and subset not in entry.subsets:
@@ -359,16 +359,28 @@ def load_module(path: Path, kind: str) -> ModuleType:
 
 
 def judges() -> dict[str, tuple[Path, dict[str, Any], str]]:
-    """All judges by name: (file, its table JUDGE, summary), from `judge.py` or `judge.toml` of each folder."""
-    found = {}
+    """All judges by name: (file, its table JUDGE, summary), from `judge.py` or `judge.toml` of each folder, without
+    those that are `broken`."""
+    found: dict[str, tuple[Path, dict[str, Any], str]] = {}
+    faults = _broken["judges"] = {}
     for root in _roots("judges"):
-        for path in sorted([*root.glob("judge.py"), *root.glob("*/judge.py")]):
-            literal, summary = read_literal(path, "JUDGE")
-            found[path.parent.name] = (path, literal, summary)
-        for path in sorted([*root.glob("judge.toml"), *root.glob("*/judge.toml")]):
+        files = [p for end in ("py", "toml") for at in ("", "*/") for p in root.glob(f"{at}judge.{end}")]
+        for path in sorted(files):
+            name = path.parent.name
+            found.pop(name, None)
+            faults.pop(name, None)
             try:
-                table = tomllib.loads(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path}: {error}") from error
-            found[path.parent.name] = (path, table, str(table.get("about", "")))
+                found[name] = (path, *_read_judge(path))
+            except InputError as error:
+                faults[name] = str(error)
     return dict(sorted(found.items()))
+
+
+def _read_judge(path: Path) -> tuple[dict[str, Any], str]:
+    if path.suffix == ".py":
+        return read_literal(path, "JUDGE")
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {error}") from error
+    return table, str(table.get("about", ""))

@@ -47,7 +47,7 @@ def list_verb(args: argparse.Namespace) -> int:
         "suites": _suites,
         "runs": lambda: _runs(folder),
     }[args.what]()
-    broken = list(registry.broken().values()) if args.what == "tasks" else []
+    broken = list(registry.broken(args.what).values()) if args.what in ("tasks", "judges") else []
     for fault in broken:
         common.say(f"cannot be read: {fault}")
     if args.json:

@@ -25,7 +25,7 @@ from typing import Any
 
 from evalsuite import registry
 from evalsuite.data import fingerprint
-from evalsuite.errors import EvalsuiteError, JudgeError, unknown
+from evalsuite.errors import EvalsuiteError, InputError, JudgeError, unknown
 from evalsuite.judging import templates
 from evalsuite.judging.contract import (
     Annotation,
@@ -144,6 +144,8 @@ def find(name: str, options: Mapping[str, str] | None = None) -> Judge:
     """A judge by its name, with `--judge-args`. Raises InputError or JudgeError naming what is wrong, and the nearest
     names where there is none of this name."""
     known = registry.judges()
+    if name in (broken := registry.broken("judges")):
+        raise InputError(broken[name])
     if name not in known:
         raise unknown("judge", name, known)
     path, spec, _ = known[name]

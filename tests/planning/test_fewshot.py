@@ -77,3 +77,17 @@ def test_a_broken_task_of_a_plug_in_stops_no_other(
     assert told.err.count("torn") == 1
     assert "task.py:1: " in told.err
     assert plan("--tasks", "torn") == 2
+
+
+@pytest.mark.usefixtures("plugin")  # it forgets plug-ins after the test
+def test_a_broken_judge_of_a_plug_in_stops_no_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder := tmp_path / "plug" / "judges" / "torn").mkdir(parents=True)
+    (folder / "judge.py").write_text("JUDGE = {")
+    assert main(["list", "judges", "--plugins", str(tmp_path / "plug")]) == 0
+    told = capsys.readouterr()
+    assert "pairwise" in told.out
+    assert told.err.count("torn") == 1
+    assert "judge.py:1: " in told.err
+    assert main(["judge", "torn", "--plugins", str(tmp_path / "plug"), "--responses", "a", "--out", "b",
+                 "--judge-model", "x"]) == 2  # fmt: skip
+    assert "judge.py:1: " in capsys.readouterr().err
