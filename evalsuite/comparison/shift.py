@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 from evalsuite.comparison.comparability import comparability
 from evalsuite.comparison.differences import shared_rows
 from evalsuite.comparison.lineage import chain, choose_pairs
-from evalsuite.comparison.shift_folder import Explained, Known, read_explained
+from evalsuite.comparison.shift_folder import Explained, Feature, read_explained
 from evalsuite.comparison.shift_reading import Answer, How, Measure, read_features
-from evalsuite.comparison.shift_records import Contrast, Feature, Moved, Relation, RunShift, Seen, Shift, Shifts
+from evalsuite.comparison.shift_records import Contrast, Moved, Relation, RunShift, Seen, Shift, Shifts
 from evalsuite.errors import InputError
 from evalsuite.records import Progress
 from evalsuite.statistics import holm, paired_difference
@@ -91,12 +91,8 @@ def feature_shift(
     found, contrasts = _related(known, found, means, asked.seed)
     return Shifts(
         known.dataset, known.n, known.labelled, known.source, known.effect, known.controls,
-        tuple(_feature(f) for f in known.features), tuple(found), tuple(contrasts), _notes(known),
+        tuple(replace(f, pairs=f.pairs[:SHOWN]) for f in known.features), tuple(found), tuple(contrasts), _notes(known),
     )  # fmt: skip
-
-
-def _feature(f: Known) -> Feature:
-    return Feature(f.index, f.name, f.description, f.how, f.prevalence, f.fidelity, f.reward, f.pairs[:SHOWN])
 
 
 def _notes(known: Explained) -> tuple[str, ...]:
@@ -167,7 +163,7 @@ def _run_shift(
     )  # fmt: skip
 
 
-def _shift(feature: Known, column: Any, seed: int) -> Shift:
+def _shift(feature: Feature, column: Any, seed: int) -> Shift:
     """The mean over prompts with its interval and p; not yet judged."""
     import numpy as np
 
@@ -181,7 +177,7 @@ def _shift(feature: Known, column: Any, seed: int) -> Shift:
     )  # fmt: skip
 
 
-def _judged(shift: Shift, feature: Known, prompts: int) -> Shift:
+def _judged(shift: Shift, feature: Feature, prompts: int) -> Shift:
     """With what may be said aloud: whether it moved, and whether that was rewarded."""
     verdict: Moved = shift.verdict
     if shift.q is not None and shift.shift is not None and prompts >= FEWEST:

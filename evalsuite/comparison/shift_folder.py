@@ -58,9 +58,10 @@ class Reward:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """One feature. `scale`: the root mean square of its activation in the training pairs, the unit of shifts and of
-    beta. `fidelity`: how well its words fit (r), where that was measured. `pairs`: training pairs that show it."""
+class Feature:
+    """A feature as the data have it. `scale`: the root mean square of its activation in the training pairs, the unit of
+    shifts and of beta. `fidelity`: how well its words fit (r), where that was measured. `pairs`: training pairs that
+    show it."""
 
     index: int
     name: str
@@ -70,7 +71,7 @@ class Known:
     fidelity: float | None
     scale: float
     reward: Reward
-    pairs: tuple[Example, ...]
+    pairs: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Explained:
     source: str
     effect: str
     controls: tuple[str, ...]
-    features: tuple[Known, ...]
+    features: tuple[Feature, ...]
     alike: Any
     reading: Literal["sae", "columns"]
     settings: Mapping[str, Any]
@@ -108,7 +109,7 @@ def read_explained(folder: Path, effect: str | None = None) -> Explained:
         raise InputError(f"{folder}: describes {len(rows)} features and holds activations of {z.shape[1]}")
     chosen = _effect(folder, rows, effect)
     shown = _examples(folder)
-    features = tuple(_known(row, chosen, shown.get(row["index"], ())) for row in rows)
+    features = tuple(_feature(row, chosen, shown.get(row["index"], ())) for row in rows)
     reading: Literal["sae", "columns"] = "columns" if settings.get("columns") else "sae"
     if reading == "sae" and not (folder / SAE).is_file():
         raise InputError(
@@ -130,14 +131,14 @@ def _effect(folder: Path, rows: Sequence[Mapping[str, Any]], asked: str | None) 
     return asked or there[0]
 
 
-def _known(row: Mapping[str, Any], effect: str, pairs: Sequence[Example]) -> Known:
+def _feature(row: Mapping[str, Any], effect: str, pairs: Sequence[Example]) -> Feature:
     statistics = json.loads(row.get("statistics") or "{}")
     found = Effect(**{f.name: row[f"{effect}_{f.name}"] for f in fields(Effect) if f"{effect}_{f.name}" in row})
     reward = Reward(
         effect, _paid(found), found.beta, found.beta_low, found.beta_high, found.change, found.low, found.high,
         found.p, found.n, found.reason,
     )  # fmt: skip
-    return Known(
+    return Feature(
         int(row["index"]), str(row["name"]), str(row["description"] or row["name"]), str(row["how"]),
         float(row["prevalence"]), row.get("fidelity_r"), float(statistics.get("scale") or 0.0), reward, tuple(pairs),
     )  # fmt: skip

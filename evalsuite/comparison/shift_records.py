@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from evalsuite.comparison.shift_folder import Reward
-from evalsuite.features.contract import Example
+from evalsuite.comparison.shift_folder import Feature
 from evalsuite.statistics import Interval
 from evalsuite.statistics.errors_in_both import Correlated
 
@@ -71,20 +70,6 @@ class Contrast:
     first: str
     second: str
     difference: Interval
-
-
-@dataclass(frozen=True, slots=True)
-class Feature:
-    """A feature as the data have it."""
-
-    index: int
-    name: str
-    description: str
-    how: str
-    prevalence: float
-    fidelity: float | None
-    reward: Reward
-    pairs: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from evalsuite.reporting.shift_words import (
 )
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.shift_records import Feature, RunShift, Seen, Shift, Shifts
+    from evalsuite.comparison.shift_folder import Feature
+    from evalsuite.comparison.shift_records import RunShift, Seen, Shift, Shifts
 
 PAID = {
     "rewarded": ("rewarded", "better"),

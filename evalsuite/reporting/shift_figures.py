@@ -16,7 +16,8 @@ from evalsuite.reporting.escaping import clean
 from evalsuite.reporting.shift_words import CHIPS, label, reward_text, shift_text
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.shift_records import Feature, Relation, RunShift, Shift, Shifts
+    from evalsuite.comparison.shift_folder import Feature
+    from evalsuite.comparison.shift_records import Relation, RunShift, Shift, Shifts
 
     Point = tuple[Feature, Shift]
 

@@ -18,7 +18,8 @@ from evalsuite.reporting.numbers import bounds_text, value_text
 from evalsuite.statistics.errors_in_both import Correlated
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.shift_records import Feature, Relation, RunShift, Shift, Shifts
+    from evalsuite.comparison.shift_folder import Feature
+    from evalsuite.comparison.shift_records import Relation, RunShift, Shift, Shifts
 
 CHIPS: dict[Relation, str] = {
     "followed": "moved as rewarded",

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from evalsuite.comparison.shift_folder import Reward
-from evalsuite.comparison.shift_records import Contrast, Feature, RunShift, Seen, Shift, Shifts
+from evalsuite.comparison.shift_folder import Feature, Reward
+from evalsuite.comparison.shift_records import Contrast, RunShift, Seen, Shift, Shifts
 from evalsuite.features.contract import Example
 from evalsuite.reporting.shift import write_page
 from evalsuite.reporting.shift_figures import shift_figures
@@ -28,7 +28,7 @@ def feature(index: int, paid: str, description: str = "", how: str = "model") ->
     reward = Reward("alone", paid, beta, *ends, change, *(e and e / 2 for e in ends), 0.001 if known else None,
                     900, "" if known else "is there in 3 of 900 labelled pairs: too few")  # fmt: skip
     pairs = (Example("p", f"prompt {EVIL}", f"a {EVIL}", "b", 1.0, 1.0),)
-    return Feature(index, f"sae/{index}", description or f"does thing {index}", how, 0.2, 0.5, reward, pairs)
+    return Feature(index, f"sae/{index}", description or f"does thing {index}", how, 0.2, 0.5, 1.0, reward, pairs)
 
 
 def shift(index: int, value: float, relation: str, verdict: str) -> Shift:
