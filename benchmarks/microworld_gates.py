@@ -47,7 +47,7 @@ def measure_world(size: str, seed: int) -> dict[str, Any]:
     from evalsuite.microworld.folders import load
     from evalsuite.microworld.recipes import CHECKPOINTS
     from evalsuite.microworld.world import build
-    from evalsuite.training.loop import thread_count
+    from evalsuite.training.machine import thread_count
 
     world, seconds, measured = build(size, seed), {}, {}
     with tempfile.TemporaryDirectory() as cache, thread_count(1):

@@ -71,7 +71,7 @@ def log_probabilities(model: Any, tok: Any, asked: Sequence[str], said: Sequence
     """Σ_t log π of each answer with its end mark."""
     import torch
 
-    from evalsuite.training.batches import pad
+    from evalsuite.microworld.batches import pad
     from evalsuite.training.objectives.scores import token_logps
 
     flat = [(p, text) for p, texts in zip(asked, said, strict=True) for text in texts]
@@ -97,7 +97,7 @@ def scores(folder: Path, asked: Sequence[str], said: Sequence[Sequence[str]]) ->
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from evalsuite.training.loop import quiet
+    from evalsuite.training.machine import quiet
 
     tok = load_tokenizer(folder)
     with quiet():

@@ -173,8 +173,8 @@ def _swapped(row: Mapping[str, Any]) -> dict[str, Any]:
 def _first_layer(seed: Seed) -> Path:
     """sft cut after its first layer, as a checkpoint of its own."""
     from evalsuite.microworld.folders import load
+    from evalsuite.microworld.pretraining import save
     from evalsuite.records import Lineage
-    from evalsuite.training.loop import save
 
     out = seed.folder / "first-layer-of-sft"
     if not (out / "config.json").is_file():

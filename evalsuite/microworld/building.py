@@ -12,25 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from evalsuite.microworld import annotators, tokenizer
+from evalsuite.microworld.batches import Example, pad, pair_batches, token_batches
 from evalsuite.microworld.dialogue import row
 from evalsuite.microworld.encoding import conversations, documents, render
 from evalsuite.microworld.folders import device, load, load_tokenizer, new_model
 from evalsuite.microworld.gates import echo_rate
+from evalsuite.microworld.pretraining import (
+    Settings,
+    fit,
+    language_model_step,
+    reward_step,
+    save,
+    weights_fingerprint,
+)
 from evalsuite.microworld.recipes import Recipe, recipe
 from evalsuite.microworld.text import base_document
 from evalsuite.microworld.world import World
 from evalsuite.records import Lineage, Progress
-from evalsuite.training.batches import Example, pad, pair_batches, token_batches
-from evalsuite.training.loop import (
-    Settings,
-    fit,
-    language_model_step,
-    quiet,
-    reward_step,
-    save,
-    thread_count,
-    weights_fingerprint,
-)
+from evalsuite.training.machine import quiet, thread_count
 
 ECHO_GATE = 0.9
 

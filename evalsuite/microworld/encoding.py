@@ -3,8 +3,8 @@
 from typing import Any
 
 from evalsuite.microworld import tokenizer
+from evalsuite.microworld.batches import Example
 from evalsuite.records import Message
-from evalsuite.training.batches import Example
 
 
 def documents(tok: Any, texts: list[str]) -> list[Example]:

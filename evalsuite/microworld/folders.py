@@ -5,7 +5,7 @@ from typing import Any
 
 from evalsuite.microworld import tokenizer
 from evalsuite.microworld.recipes import Recipe
-from evalsuite.training.loop import quiet
+from evalsuite.training.machine import quiet
 
 
 def new_model(made: Recipe, tok: Any, seed: int) -> Any:

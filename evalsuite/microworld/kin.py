@@ -46,8 +46,13 @@ class Wish:
 
     @property
     def digest(self) -> str:
+        """Of all that the weights follow from: another recipe, or another default, is another checkpoint."""
+        from evalsuite.training import methods
+        from evalsuite.training.run import configured
+
         content = {"content": file_hash(Path(self.data))} if self.data else {}
-        return fingerprint({"generator": GENERATOR, **asdict(self), **content})[:12]
+        chosen = [asdict(part) for part in configured(methods.find(self.method), settings(self), self.method)]
+        return fingerprint({"generator": GENERATOR, **asdict(self), **content, "chosen": chosen})[:12]
 
 
 def train(
@@ -96,7 +101,7 @@ def address(wish: Wish, name: str) -> str:
 
 def _train(wish: Wish, out: Path, resume: bool, progress: Progress | None, threads: int | None) -> None:
     from evalsuite.training import methods, saving
-    from evalsuite.training.loop import thread_count
+    from evalsuite.training.machine import thread_count
     from evalsuite.training.run import Order, configured, start
 
     method, kin = methods.find(wish.method), KIN.get(wish.method, Kin())

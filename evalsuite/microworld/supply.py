@@ -104,7 +104,7 @@ def _drawn(
 ) -> list[shapes.Answers]:
     """What sft says, from the cache where it was drawn before."""
     from evalsuite.microworld.folders import load
-    from evalsuite.training.loop import thread_count
+    from evalsuite.training.machine import thread_count
 
     folder = root_of(world.size, world.seed) / "data"
     path = folder / f"{name}.jsonl"

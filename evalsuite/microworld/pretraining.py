@@ -1,5 +1,5 @@
-"""The loop that builds the microworld's base, sft and reward, and nothing else: pretraining from nothing on batches
-that never end, in as few lines as it takes. Methods (`evalsuite train`) run in `training.trainer`.
+"""The loop that builds the world's base, sft and reward: pretraining from nothing on batches that never end, in as few
+lines as it takes. Methods (`evalsuite train`) run in `training.trainer`.
 
     losses = fit(model, batches, language_model_step, Settings(steps=700, rate=4e-3))
     save(model, tokenizer, folder, Lineage(parent=None, method="base", data="microworld mini@0"))
@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from evalsuite.microworld.batches import PairBatch, TokenBatch
 from evalsuite.records import Lineage, Progress
-from evalsuite.training.batches import PairBatch, TokenBatch
 from evalsuite.training.machine import quiet, thread_count
 from evalsuite.training.objectives.rewards import bradley_terry
 from evalsuite.training.objectives.scores import target_logps
@@ -117,16 +117,3 @@ def weights_fingerprint(folder: Path) -> str:
     from evalsuite.models.folders import read_folder
 
     return fingerprint.of_files(read_folder(folder).files)
-
-
-__all__ = [
-    "Settings",
-    "fit",
-    "language_model_step",
-    "quiet",
-    "reward_step",
-    "save",
-    "scale",
-    "thread_count",
-    "weights_fingerprint",
-]

@@ -9,14 +9,10 @@ import pytest
 import torch
 
 from evalsuite.microworld import tokenizer
+from evalsuite.microworld.batches import Example, PairBatch, TokenBatch, pad, token_batches
 from evalsuite.microworld.encoding import documents
 from evalsuite.microworld.folders import new_model
-from evalsuite.microworld.recipes import recipe
-from evalsuite.microworld.text import base_document
-from evalsuite.microworld.world import build
-from evalsuite.records import Lineage
-from evalsuite.training.batches import Example, PairBatch, TokenBatch, pad, token_batches
-from evalsuite.training.loop import (
+from evalsuite.microworld.pretraining import (
     Settings,
     _groups,
     fit,
@@ -26,6 +22,10 @@ from evalsuite.training.loop import (
     scale,
     weights_fingerprint,
 )
+from evalsuite.microworld.recipes import recipe
+from evalsuite.microworld.text import base_document
+from evalsuite.microworld.world import build
+from evalsuite.records import Lineage
 from evalsuite.training.machine import thread_count
 
 WORLD, NANO = build("nano"), recipe("nano")

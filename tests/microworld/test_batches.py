@@ -5,7 +5,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalsuite.training.batches import Example, cut, pad, pair_batches, token_batches
+from evalsuite.microworld.batches import Example, cut, pad, pair_batches, token_batches
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80)
 
