@@ -11,7 +11,8 @@ A method is a module of `training/methods/` with
 * optional: `weight(batch)` (default: items), `needs_reference(config)`, `arrange(items)` (looks at all items at once),
   `forward(model, batch, config)` instead of the usual call of the model
 * online methods (`DATA = "prompts"`) have `rollout(policy, prompts, config, context)` instead of `items`: what the
-  policy says now, judged, as items (see `training.online`); `PER` tells whether one item is a "prompt" or an "answer"
+  policy says now, judged, as items (see `training.online`); `PER` tells whether one item is a "prompt" or an "answer";
+  optional: `needs_reward(config)`, whether there must be a --reward (default: yes)
 
 >>> method = find("dpo")
 >>> method.loss(logps, batch, method.Config(beta=0.1))

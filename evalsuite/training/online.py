@@ -105,9 +105,8 @@ def judge(policy: Policy, prompts: Sequence[Row], config: Any, context: Context)
     groups = list(zip(own, found, strict=True))
     if context.processes > 1:
         groups = sorted(gather_object(groups), key=lambda pair: pair[0])
-    made = _filled([group for _, group in groups])
-    context.figures.update(_figures([answer for group in made for answer in group]))
-    return made
+    context.figures.update(_figures([answer for _, group in groups for answer in group]))
+    return _filled([group for _, group in groups])
 
 
 def _judged(
@@ -174,11 +173,12 @@ def _filled(groups: list[list[Judged]]) -> list[list[Judged]]:
 
 
 def _figures(answers: Sequence[Judged]) -> dict[str, float]:
-    """What the training log says of a round: means over answers. KL (k1) and entropy are estimates from the draws
-    themselves, in nats an answer."""
+    """What the training log says of a round: means over answers (of rewards, over those that have one). KL (k1) and
+    entropy are estimates from the draws themselves, in nats an answer."""
     behaviour = [sum(a.sequence.given["behaviour"]) for a in answers]
+    rewards = [a.reward for a in answers if a.reward == a.reward]
     found = {
-        "reward": _mean([a.reward for a in answers]),
+        **({"reward": _mean(rewards)} if rewards else {}),
         "length": _mean([float(sum(a.sequence.mask)) for a in answers]),
         "entropy": -_mean(behaviour),
         "ended": _mean([float(a.ended) for a in answers]),

@@ -43,6 +43,11 @@ def source(spec: str, options: ModelOptions) -> Reward:
     return reward_model(spec, options)
 
 
+def unrewarded(rows: Sequence[Row], answers: Sequence[str]) -> list[float | None]:
+    """Nothing is said: what a method takes that judges answers by itself."""
+    return [None] * len(answers)
+
+
 def gold(world: str) -> Reward:
     """The gold reward of answers to a world's prompts; None where a prompt names nobody of it."""
     judge, find = (_named(name) for name in GOLD)

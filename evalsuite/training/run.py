@@ -22,7 +22,7 @@ from evalsuite.training.loading import folder_of, load
 from evalsuite.training.log import Log, Tracker
 from evalsuite.training.log import check as check_trackers
 from evalsuite.training.online_combining import combined
-from evalsuite.training.online_rewards import Reward, source
+from evalsuite.training.online_rewards import Reward, source, unrewarded
 from evalsuite.training.online_rounds import Rounds
 from evalsuite.training.rollouts import policy_of
 from evalsuite.training.trainer import Job, train
@@ -71,7 +71,7 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
     online = hasattr(method, "rollout")
     if online:
         rows, prepared = preparing.askable(rows, encoder, config, skipped)
-        rewards = rewards_of(order, config)
+        rewards = rewards_of(order, method, config)
     else:
         prepared = preparing.prepare(method, config, rows, encoder, skipped)
     net = load(model, method.MODEL, settings, heads=getattr(config, "heads", 1))
@@ -153,12 +153,15 @@ def _merge(order: Order, method: Any) -> dict[str, Any]:
     return {**card, "steps": 0, "out": str(order.out)}
 
 
-def rewards_of(order: Order, config: Any) -> tuple[Reward, Reward | None]:
-    """The reward and, where it is asked for, the gold reward. Raises InputError where there is none."""
+def rewards_of(order: Order, method: Any, config: Any) -> tuple[Reward, Reward | None]:
+    """The reward and, where it is asked for, the gold reward. Raises InputError where there is none and one is
+    needed."""
     words = _words(order)
+    gold = source(order.gold, order.options) if order.gold is not None else None
+    if not words and hasattr(method, "needs_reward") and not method.needs_reward(config):
+        return unrewarded, gold
     if not words:
         raise InputError(f"train {order.method}: needs --reward (a reward model, gold, task:NAME or FILE.py:FUNCTION)")
-    gold = source(order.gold, order.options) if order.gold is not None else None
     return combined(words, config.combine, config.reference_quantile, order.options), gold
 
 
@@ -170,7 +173,7 @@ def _answered(order: Order, method: Any, config: Any, settings: Settings, progre
     """A method that trains nothing and writes answers: of any model that speaks, a server's too."""
     model = resolve(order.model, order.options)
     skipped = Counter[str]() if settings.skip_bad else None
-    rows, rewards = data.read(order.data, method.DATA, order.limit, skipped), rewards_of(order, config)
+    rows, rewards = data.read(order.data, method.DATA, order.limit, skipped), rewards_of(order, method, config)
     figures = method.answer(model, rows, config, rewards, order.out, settings.seed, progress, skipped)
     prepared = preparing.Prepared([], dict(skipped or {}))
     card = {**card_of(order, method, (config, settings), model, (rows, prepared)), "figures": figures}

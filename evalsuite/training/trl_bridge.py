@@ -85,7 +85,7 @@ def _read(
     if method.DATA != "prompts":
         return rows, preparing.prepare(method, config, rows, encoder, skipped), {}
     rows, prepared = preparing.askable(rows, encoder, config, skipped)
-    reward, _ = run.rewards_of(order, config)
+    reward, _ = run.rewards_of(order, method, config)
     return rows, prepared, {"reward_funcs": rewarded(reward, rows, config.missing_eos_penalty, made.tokens.eos_ids)}
 
 

@@ -99,12 +99,15 @@ def test_it_trains_and_runs(tiny, tmp_path, truth) -> None:
     )
     (tmp_path / "prompts.jsonl").write_text("".join(json.dumps({"prompt": f"Say {i}"}) + "\n" for i in range(4)))
     words = ["train", "fact-tune", "--model", str(tiny), "--data", str(tmp_path / "prompts.jsonl"), "--out",
-             str(tmp_path / "out"), "--reward", f"{tmp_path / 'know.py'}:truth", "learning_rate=1e-3", "dtype=float32",
+             str(tmp_path / "out"), "learning_rate=1e-3", "dtype=float32",
              "num_generations=3", "max_completion_length=8", "max_steps=2", "logging_steps=1", "samples=3",
              f"truth={truth}", "per_device_train_batch_size=6"]  # fmt: skip
+    if truth == "reward":
+        assert main(words) == 2, "a knowledge source must be named"
+        words += ["--reward", f"{tmp_path / 'know.py'}:truth"]
     assert main(words) == 0
     rows = read_log(tmp_path / "out")
-    assert {"reward", "kl", "loss"} <= set(rows[0])
-    assert ("confidence" in rows[0]) == (truth == "confidence")
+    assert {truth, "kl", "loss"} <= set(rows[0])
+    assert not {"reward", "confidence"} - {truth} & set(rows[0])
     found = api.run(str(tmp_path / "out"), "plain_facts", store_dir=tmp_path / "store", limit=2, max_tokens=4)
     assert found.manifest["model"]["lineage"]["method"] == "fact-tune"

@@ -38,6 +38,10 @@ class Config(Online):
     beta: float = 0.1
 
 
+def needs_reward(config: Config) -> bool:
+    return config.truth == "reward"
+
+
 def rollout(policy: Policy, prompts: Sequence[Row], config: Config, context: Context) -> list[Item]:
     groups = online.judge(policy, prompts, config, context)
     if config.truth == "reward":
