@@ -18,7 +18,12 @@ CARD = {
     "objective": "-min(ρA, clip(ρ)A) with A by GAE on r at the last token - β log π/ρ_ref at each, + value loss",
     "data": "prompt (and what the reward reads)",
     "source": "Schulman et al. 2017 (arXiv 1707.06347); for answers: Ouyang et al. 2022 (arXiv 2203.02155)",
-    "knobs": {"beta": "0.02 to 0.05", "num_iterations": "4", "lam": "0.95", "learning_rate": "1e-6 to 1e-5"},
+    "knobs": {
+        "beta": "0.02 to 0.05",
+        "num_iterations": "4",
+        "lam": "1; 0.95 with a trained critic",
+        "learning_rate": "1e-6 to 1e-5",
+    },
     "reduces_to": [["num_iterations=1, vf_coef=0, lam=1, whiten=false", "REINFORCE without a baseline (V stays 0)"]],
 }
 DATA, MODEL, PER = "prompts", "policy", "answer"
@@ -29,7 +34,10 @@ class Config(Online):
     """`kl`: the penalty inside the reward of each token ("reward", k1) or as a term of the loss with the gradient of
     KL(π‖ρ) ("loss"). `critic`: a head on the policy's states, or a trunk of its "own". `whiten` advantages over the
     round's tokens. `vf_coef` weighs the value loss, `cliprange_value` 0 leaves values unclipped. `save_critic` keeps
-    the critic in the checkpoint's folder, `critic_from` begins with one that was kept there (else V = 0)."""
+    the critic in the checkpoint's folder, `critic_from` begins with one that was kept there (else V = 0).
+
+    `lam` below 1 wants a critic that knows something: while V is too low everywhere, the reward fades with the distance
+    from the end, and what is whitened pays for ends, so answers shrink (Yuan et al. 2025, arXiv 2503.01491)."""
 
     num_generations: int = 1
     num_iterations: int = 4
@@ -37,7 +45,7 @@ class Config(Online):
     kl: Literal["reward", "loss"] = "reward"
     critic: Literal["head", "own"] = "head"
     gamma: float = 1.0
-    lam: float = 0.95
+    lam: float = 1.0
     epsilon: float = 0.2
     vf_coef: float = 0.1
     cliprange_value: float = 0.2
