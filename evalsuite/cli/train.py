@@ -54,6 +54,7 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def run(args: argparse.Namespace) -> int:
+    from evalsuite.training import launching
     from evalsuite.training.run import Order, main_process, start
 
     store = common.store_of(args)
@@ -77,6 +78,7 @@ def run(args: argparse.Namespace) -> int:
         common.say(trl_bridge.QUIET)
         start = trl_bridge.start
     card = start(order, args.resume, common.meter(f"train {args.method}"))
+    launching.leave()
     if not main_process():
         return 0
     if args.json:

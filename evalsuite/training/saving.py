@@ -79,10 +79,9 @@ def finish(accelerator: Any, model: Any, tokenizer: Any, out: Path, card: Mappin
 
 def snapshot(accelerator: Any, model: Any, tokenizer: Any, out: Path, card: Mapping[str, Any]) -> bool:
     """Writes the model as a checkpoint; all processes take part, whether this one wrote is returned."""
+    found = accelerator.get_state_dict(model) or {}  # DeepSpeed gives it to the main process alone
     # Shards on CPUs are not gathered by accelerate.
-    state = {
-        k: v.full_tensor() if hasattr(v, "full_tensor") else v for k, v in accelerator.get_state_dict(model).items()
-    }
+    state = {k: v.full_tensor() if hasattr(v, "full_tensor") else v for k, v in found.items()}
     if not accelerator.is_main_process:
         return False
     plain = accelerator.unwrap_model(model)

@@ -4,12 +4,11 @@
     items = prepare(method, rows, encoder, config, settings)
     train(Job(method, config, settings, model, items, pad_id, Path("out")))
 
-It runs alone, or under `accelerate launch` (several processes or nodes, FSDP) without another line. Losses of the parts
-of an accumulated batch are divided by what the **whole** batch counts, over all processes: tokens for likelihoods,
-items for preferences. So 1 x 8 = 8 x 1 = 2 processes x 4, whatever the lengths.
+It runs alone, or under `accelerate launch` (several processes or nodes, FSDP, DeepSpeed) without another line. Losses
+of the parts of an accumulated batch are divided by what the **whole** batch counts, over all processes: tokens for
+likelihoods, items for preferences. So 1 x 8 = 8 x 1 = 2 processes x 4, whatever the lengths.
 """
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,14 +16,16 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.errors import EvalsuiteError, InputError
+from evalsuite.errors import EvalsuiteError
 from evalsuite.records import Progress
 from evalsuite.training import batching, saving
 from evalsuite.training.contract import Batch, Item, Settings
+from evalsuite.training.launching import launched, one_part, prepared, steps_itself
 from evalsuite.training.log import Log
 from evalsuite.training.objectives.scores import token_logps
 from evalsuite.training.preparing import with_reference
 from evalsuite.training.schedule import groups, rate
+from evalsuite.training.tied import spare_tied
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,14 +69,14 @@ def train(job: Job, resume: bool = False) -> int:
     s = job.settings
     accelerator = launched()
     torch.manual_seed(s.seed)
-    if accelerator.num_processes == 1:
+    if accelerator.distributed_type.value == "NO":  # the others wait for autograd to bring each weight's gradient
         spare_tied(job.model)
     if job.rounds is not None:
         job.rounds.begin(job, accelerator)
     optimizer = torch.optim.AdamW(
         groups(job.model, s.weight_decay), lr=s.learning_rate, betas=(s.adam_beta1, s.adam_beta2), fused=True
     )
-    model, optimizer = accelerator.prepare(job.model, optimizer)
+    model, optimizer = prepared(accelerator, job.model, optimizer, s)
     total = _total(job, accelerator.num_processes)
     progress = job.progress if accelerator.is_main_process else None
     if hasattr(job.method, "needs_reference") and job.method.needs_reference(job.config):
@@ -107,63 +108,6 @@ def train(job: Job, resume: bool = False) -> int:
     return done
 
 
-def spare_tied(model: Any) -> bool:
-    """Whether the input embedding is tied to the output's, and from now on adds its gradient into the output's where
-    that stands: two tensors less of the vocabulary's size at the highest point of the backward pass, where autograd
-    makes one for each use of a weight and one for their sum."""
-    import torch
-
-    from evalsuite.training.objectives.scores import unwrapped
-
-    inner = unwrapped(model)
-    head = inner.get_output_embeddings() if hasattr(inner, "get_output_embeddings") else None
-    if head is None:
-        return False
-    into = inner.get_input_embeddings()
-    # One that does more than look up (scale, say) is left to autograd.
-    tied = into.weight is head.weight and into.weight.requires_grad and type(into).forward is torch.nn.Embedding.forward
-    if tied:
-        into.register_forward_hook(_added_in_place)
-    return bool(tied)
-
-
-def _added_in_place(into: Any, given: tuple[Any, ...], found: "Tensor") -> "Tensor | None":
-    """A hook behind an embedding: cuts its weight off the graph, and adds the weight's gradient itself."""
-    if not found.requires_grad:
-        return None
-    import torch
-
-    weight, ids = into.weight, given[0]
-    found = found.detach().requires_grad_()
-
-    def add(gradient: "Tensor") -> None:
-        if into.padding_idx is not None:
-            gradient = gradient.masked_fill((ids == into.padding_idx)[..., None], 0.0)
-        if weight.grad is None:
-            weight.grad = torch.zeros_like(weight)
-        weight.grad.index_put_((ids,), gradient, accumulate=True)
-
-    found.register_hook(add)
-    return found
-
-
-def launched() -> Any:
-    """Accelerate as `accelerate launch` or `torchrun` set it up. It shards weights on accelerators only; on CPUs (gloo)
-    the same environment asks for the same. Raises InputError under DeepSpeed."""
-    if os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true":
-        raise InputError("DeepSpeed: this loop shards weights by FSDP (accelerate launch --use_fsdp); "
-                         "take that, or --engine trl")  # fmt: skip
-    from accelerate import Accelerator, FullyShardedDataParallelPlugin, PartialState
-    from accelerate.utils import DistributedType
-
-    accelerator = Accelerator()
-    if accelerator.distributed_type == DistributedType.MULTI_CPU and os.environ.get("ACCELERATE_USE_FSDP") == "true":
-        # Both, because the second is copied over the first whenever somebody looks.
-        accelerator.state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
-        accelerator.state.fsdp_plugin = FullyShardedDataParallelPlugin()
-    return accelerator
-
-
 def _step(
     job: Job, accelerator: Any, model: Any, optimizer: Any, parts: list[Batch], step: int, total: int
 ) -> dict[str, float]:
@@ -178,9 +122,9 @@ def _step(
     weights = [weight(job.method, part) for part in parts]
     whole = accelerator.reduce(torch.tensor(sum(weights), device=accelerator.device), "sum").item() or 1.0
     sums: dict[str, Tensor] = {}
-    for i, (part, own) in enumerate(zip(parts, weights, strict=True)):
-        with accelerator.no_sync(model) if i < len(parts) - 1 else _nothing():
-            loss, figures = job.method.loss(forward(job.method, model, part, job.config), part, job.config)
+    for i, (batch, own) in enumerate(zip(parts, weights, strict=True)):
+        with one_part(accelerator, model, last=i == len(parts) - 1):
+            loss, figures = job.method.loss(forward(job.method, model, batch, job.config), batch, job.config)
             # Gradients of processes are averaged, hence the number of processes.
             accelerator.backward(loss * (own / whole * accelerator.num_processes))
         for name, value in {"loss": loss.detach(), **figures}.items():
@@ -188,7 +132,8 @@ def _step(
     norm = accelerator.clip_grad_norm_(model.parameters(), s.max_grad_norm)
     means = {k: accelerator.reduce(v.detach(), "sum").item() / whole for k, v in sums.items()}
     if not all(map(_finite, (means["loss"], float(norm)))):
-        _leave_out(job, step, parts, f"the loss is {means['loss']:g}, its gradient's norm {float(norm):g}")
+        why = f"the loss is {means['loss']:g}, its gradient's norm {float(norm):g}"
+        _leave_out(job, step, parts, why, taken=steps_itself(accelerator))
         optimizer.zero_grad(set_to_none=True)
         return {}
     optimizer.step()
@@ -196,15 +141,16 @@ def _step(
     return {**means, "grad_norm": float(norm), "learning_rate": lr, "tokens": float(sum(part.tokens for part in parts))}
 
 
-def _leave_out(job: Job, step: int, parts: Sequence[Batch], why: str) -> None:
-    """Counts a step that cannot be taken. Raises TrainingError where that is not asked for, and where it is the
-    `IN_A_ROW`th of such steps together: then it is the weights that have gone wrong, and no row's fault."""
+def _leave_out(job: Job, step: int, parts: Sequence[Batch], why: str, taken: bool) -> None:
+    """Counts a step that cannot be taken. Raises TrainingError where that is not asked for, where it was `taken`
+    already, and where it is the `IN_A_ROW`th of such steps together: then it is the weights that have gone wrong, and
+    no row's fault."""
     rows = [row for part in parts for row in part.rows if row]
     among = f", on the rows of id {', '.join(rows[:8])}{', ...' if len(rows) > 8 else ''}" if rows else ""
     before = [step + 1 - k for k in range(IN_A_ROW - 1, 0, -1)]
-    if not job.settings.skip_bad:
-        raise TrainingError(f"step {step + 1}: {why}{among}; lower learning_rate, mend the rows, or leave such steps "
-                            "out with --skip-bad")  # fmt: skip
+    if taken or not job.settings.skip_bad:
+        mend = "or mend the rows" if taken else "mend the rows, or leave such steps out with --skip-bad"
+        raise TrainingError(f"step {step + 1}: {why}{among}; lower learning_rate, {mend}")
     if job.left_out[-len(before) :] == before:
         raise TrainingError(f"step {step + 1}: {why}{among}, {IN_A_ROW} times in a row; lower learning_rate")
     job.left_out.append(step + 1)
@@ -291,9 +237,3 @@ def _lengths(batch: Batch) -> "Tensor":
 
 def _finite(value: float) -> bool:
     return value == value and abs(value) != float("inf")
-
-
-def _nothing() -> Any:
-    from contextlib import nullcontext
-
-    return nullcontext()

@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, LlamaForSequenceClassification
 
 from evalsuite.training.objectives.scores import nll, token_logps
-from evalsuite.training.trainer import spare_tied
+from evalsuite.training.tied import spare_tied
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 50}
 
