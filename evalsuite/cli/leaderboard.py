@@ -20,23 +20,15 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     build = actions.add_parser(
         "build", help="the site: models, tasks, comparisons, answers to read", allow_abbrev=False
     )
-    build.add_argument("runs", nargs="*", metavar="RUN", help="default: every run in the store")
-    build.add_argument("--results", type=Path, metavar="DIR", help="the submissions of this folder too")
     build.add_argument("--out", required=True, type=Path, metavar="DIR")
-    build.add_argument("--title", default="Leaderboard", metavar="TEXT")
-    build.add_argument("--card", action="append", default=[], type=Path, metavar="HTML", help="a judge's report card")
-    common.add_store(build)
+    _add_content(build)
     build.set_defaults(func=run)
 
     live = actions.add_parser(
         "serve", help="the same site on this machine alone, kept up to date while runs go on", allow_abbrev=False
     )
-    live.add_argument("runs", nargs="*", metavar="RUN", help="default: every run in the store")
-    live.add_argument("--results", type=Path, metavar="DIR", help="the submissions of this folder too")
     live.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default: {PORT}; 0 takes a free one")
-    live.add_argument("--title", default="Leaderboard", metavar="TEXT")
-    live.add_argument("--card", action="append", default=[], type=Path, metavar="HTML", help="a judge's report card")
-    common.add_store(live)
+    _add_content(live)
     live.set_defaults(func=run_serve)
 
     add = actions.add_parser("add", help="a run as a submission", allow_abbrev=False)
@@ -73,6 +65,22 @@ def add_parser(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     common.add_store(check)
     common.add_json(check)
     check.set_defaults(func=run_check)
+
+
+def _add_content(parser: argparse.ArgumentParser) -> None:
+    """What stands on the site."""
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="default: every run in the store")
+    parser.add_argument("--results", type=Path, metavar="DIR", help="the submissions of this folder too")
+    parser.add_argument("--title", default="Leaderboard", metavar="TEXT")
+    parser.add_argument(
+        "--card",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="a judge's report card (judge audit): its HTML page, or its figures as JSON",
+    )
+    common.add_store(parser)
 
 
 def run(args: argparse.Namespace) -> int:

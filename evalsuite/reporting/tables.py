@@ -121,10 +121,12 @@ def _block(runs: Sequence[Run], task: str, name: str) -> TaskBlock:
 
 def _health(health: Health | None) -> list[HealthCell]:
     cells = []
+    written = health is not None and health.n > 0 and any(getattr(health, field) is not None for field, *_ in HEALTH)
     for field, _, meaning in HEALTH:
         share: float | None = getattr(health, field) if health else None
         if health is None or share is None or not health.n:
-            cells.append(HealthCell("–", f"{meaning}: nothing was generated", False))
+            why = "not known (an imported log does not tell it)" if written else "nothing was generated"
+            cells.append(HealthCell("–", f"{meaning}: {why}", False))
             continue
         low, high = wilson(min(share, 1.0) * health.n, health.n)
         title = f"{meaning}: {interval_text(share, low, high)} of n={health.n}"

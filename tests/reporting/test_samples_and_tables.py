@@ -116,6 +116,19 @@ def test_health_is_said_with_n_and_marked_when_it_worries(make_run):
     assert (row.from_, row.at, row.to) == (72.25, 100.0, 100.0)
 
 
+def test_what_was_not_generated_and_what_a_log_does_not_tell_are_two_things():
+    from evalsuite.records import Health
+    from evalsuite.reporting.tables import _health
+
+    for health, why in (
+        (None, "nothing was generated"),
+        (Health(9), "nothing was generated"),
+        (Health(9, empty=0.0), "not known"),
+    ):
+        cut = _health(health)[0]
+        assert (cut.text, why in cut.title) == ("–", True)
+
+
 def test_families_keep_their_order(make_run):
     spec = {"own": {"family": "mine"}, "open": {"family": "diversity"}, "made": {"family": "hallucination"}}
     run = make_run("a", {t: {"acc": [1]} for t in spec}, tasks=spec)
