@@ -106,23 +106,19 @@ def table(rows: Sequence[Row], items: Sequence[Item], method: str) -> Any:
             {"chosen_ids": i.sequences[0].ids, "rejected_ids": i.sequences[1].ids, "margin": i.columns["margin"]}
             for i in items
         ]
+    elif methods.find(method).DATA == "prompts":
+        made = [{"prompt": line["prompt"], "row": n} for n, line in enumerate(data.to_rows(rows))]
     else:
         kept, names = {item.row for item in items}, ("prompt", "chosen", "rejected", "completion", "label")
-        asked = methods.find(method).DATA == "prompts"
-        made = [
-            {k: v for k, v in line.items() if k in (("prompt", "id") if asked else names)}
-            for line in data.to_rows(rows)
-            if asked or line["id"] in kept
-        ]
+        made = [{k: v for k, v in line.items() if k in names} for line in data.to_rows(rows) if line["id"] in kept]
     return datasets.Dataset.from_list(made)
 
 
 def rewarded(reward: Reward, rows: Sequence[Row], penalty: float, ends: Sequence[int]) -> Any:
-    """Our reward as TRL calls them: by column `id` the row is found; answers that did not end pay the penalty."""
-    known = {row.id: row for row in rows}
+    """Our reward as TRL calls them: column `row` tells which one it is; answers that did not end pay the penalty."""
 
-    def rewards(completions: Any, completion_ids: Any, id: Any, **rest: Any) -> list[float | None]:
-        found = reward([known[i] for i in id], [turns[-1]["content"] for turns in completions])
+    def rewards(completions: Any, completion_ids: Any, row: Any, **rest: Any) -> list[float | None]:
+        found = reward([rows[n] for n in row], [turns[-1]["content"] for turns in completions])
         cut = [not ids or ids[-1] not in ends for ids in completion_ids]
         return [None if r is None else r - penalty * c for r, c in zip(found, cut, strict=True)]
 

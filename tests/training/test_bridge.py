@@ -120,6 +120,21 @@ def test_our_recipes_cross_the_bridge(name) -> None:
     assert set(knobs) | set(trl_arguments.shared(settings, trl_bridge.BRIDGED[method].trainer)) <= set(known)
 
 
+def test_rows_of_one_id_keep_their_own_targets(tmp_path) -> None:
+    from evalsuite.training import data
+
+    (path := tmp_path / "prompts.jsonl").write_text(
+        "".join(
+            json.dumps({"id": "same", "prompt": p, "target": t}) + "\n" for p, t in (("1 + 1?", "2"), ("2 + 2?", "4"))
+        )
+    )
+    rows = data.read(str(path), "prompts")
+    table = trl_bridge.table(rows, [], "grpo")
+    reward = trl_bridge.rewarded(lambda asked, _: [float(row.metadata["target"]) for row in asked], rows, 0.0, (0,))
+    said = [[{"role": "assistant", "content": "4"}]] * 2
+    assert reward(said, [[0]] * 2, **{name: table[name] for name in table.column_names}) == [2.0, 4.0]
+
+
 def test_a_rollout_engine_is_trls_own() -> None:
     for method in ("grpo", "rloo"):
         config = methods.find(method).Config
