@@ -48,6 +48,26 @@ def test_rooms_import_only_from_their_left() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and those for types alone count too."""
+    from graphlib import CycleError, TopologicalSorter
+
+    files = {".".join(("evalsuite", *p.relative_to(PACKAGE).with_suffix("").parts)): p for p in PACKAGE.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for name, path in files.items():
+        graph[name] = set()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                graph[name] |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                within = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= {whole if whole in files else node.module for whole in within.values()}
+    try:
+        TopologicalSorter({name: found & files.keys() for name, found in graph.items()}).prepare()
+    except CycleError as error:
+        raise AssertionError(" -> ".join(error.args[1])) from None
+
+
 def test_statistics_and_records_import_nothing_of_ours() -> None:
     for name, allowed in FREE_STANDING.items():
         files = [PACKAGE / f"{name}.py"] if (PACKAGE / f"{name}.py").exists() else list((PACKAGE / name).glob("*.py"))

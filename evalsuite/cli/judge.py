@@ -100,7 +100,8 @@ def _how(args: argparse.Namespace) -> "How":
 
 
 def _cases(args: argparse.Namespace, judge: "Judge") -> "list[Case]":
-    from evalsuite.judging.pairing import Sources, cases_of
+    from evalsuite.judging.material import Sources
+    from evalsuite.judging.pairing import cases_of
 
     def path(name: str | None) -> Path | None:
         return Path(name).expanduser() if name else None

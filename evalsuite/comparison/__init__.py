@@ -6,11 +6,12 @@
 >>> print(*compare([base, sft, dpo]).pairs[0].summary, sep="\\n")                  # doctest: +SKIP
 """
 
-from evalsuite.comparison.compare import Asked, Comparison, PairComparison, compare
+from evalsuite.comparison.compare import Asked, compare
 from evalsuite.comparison.differences import Difference, notes_of, paired
 from evalsuite.comparison.gate import GateResult, gate, parse_margin
 from evalsuite.comparison.lineage import choose_pairs
 from evalsuite.comparison.manifests import Change, manifest_changes
+from evalsuite.comparison.records import Comparison, PairComparison
 
 __all__ = [
     "Asked",

@@ -14,19 +14,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalsuite.comparison.calibration import CalibrationDifference, TradeOff, calibration_differences
-from evalsuite.comparison.differences import Difference, paired, shared_rows
-from evalsuite.comparison.divergence import Divergence, divergence, rewards
-from evalsuite.comparison.families import FamilyDifference, family_differences
-from evalsuite.comparison.formats import Effect, format_effects
-from evalsuite.comparison.gaps import GapChange, Point, gap_changes, plane
+from evalsuite.comparison.calibration import calibration_differences
+from evalsuite.comparison.differences import paired, shared_rows
+from evalsuite.comparison.divergence import divergence, rewards
+from evalsuite.comparison.families import family_differences
+from evalsuite.comparison.formats import format_effects
+from evalsuite.comparison.gaps import gap_changes, plane
 from evalsuite.comparison.lineage import chain, choose_pairs, declared
-from evalsuite.comparison.mismatch import Mismatch, mismatches, stored_rewards
+from evalsuite.comparison.mismatch import mismatches, stored_rewards
 from evalsuite.comparison.near import engine_vectors
 from evalsuite.comparison.overlap import Overlap, training_overlap
+from evalsuite.comparison.records import Comparison, PairComparison, Skipped
 from evalsuite.comparison.summary import summarise
-from evalsuite.comparison.texts import TextDifference, diversity_across, text_differences
-from evalsuite.comparison.training_curve import Curve, overoptimisation
+from evalsuite.comparison.texts import diversity_across, text_differences
+from evalsuite.comparison.training_curve import overoptimisation
 from evalsuite.errors import InputError
 from evalsuite.models import ModelOptions, resolve
 from evalsuite.records import Progress
@@ -56,48 +57,6 @@ class Asked:
     store: Path | None = None
     seed: int = 0
     skip: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class PairComparison:
-    """One run against its baseline. Lists are empty where there is nothing of the kind."""
-
-    run: str
-    baseline: str
-    method: str | None
-    differences: list[Difference]
-    families: list[FamilyDifference]
-    refused: dict[str, list[str]]
-    texts: list[TextDifference]
-    calibration: list[CalibrationDifference]
-    trade_offs: list[TradeOff]
-    gaps: list[GapChange]
-    mismatches: list[Mismatch]
-    overlap: list[Overlap]
-    divergence: list[Divergence]
-    summary: list[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """Two runs that share no sample, and the reason in words."""
-
-    run: str
-    baseline: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """All pairs; and of all runs together: the plane of quality and diversity (in lineage order), reward curves of
-    those with a training log, and effects of format where a checkpoint was run in several."""
-
-    runs: list[str]
-    pairs: list[PairComparison]
-    plane: list[Point]
-    curves: list[Curve]
-    formats: list[Effect]
-    skipped: list[Skipped] = field(default_factory=list)
 
 
 def compare(runs: Sequence[Run], asked: Asked | None = None, progress: Progress | None = None) -> Comparison:

@@ -19,7 +19,7 @@ from evalsuite.comparison.texts import TextDifference
 from evalsuite.statistics import Interval
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.compare import PairComparison
+    from evalsuite.comparison.records import PairComparison
     from evalsuite.comparison.training_curve import Curve
 
 VERBS = {

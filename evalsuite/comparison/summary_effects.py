@@ -18,7 +18,7 @@ from evalsuite.comparison.summary_words import Changed, Said, Sentence, adjusted
 from evalsuite.statistics import Interval, holm
 
 if TYPE_CHECKING:
-    from evalsuite.comparison.compare import PairComparison
+    from evalsuite.comparison.records import PairComparison
     from evalsuite.comparison.training_curve import Curve
 
 T = TypeVar("T")

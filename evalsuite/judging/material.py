@@ -10,17 +10,30 @@ Each file is matched to the samples by id where both have one, else by the user'
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evalsuite.backends.responses import IDS, Key, Response, prompts_of, read_responses, same
 from evalsuite.data.files import read_rows
 from evalsuite.errors import InputError
 from evalsuite.judging.contract import Answer, Case, Criterion
 
-if TYPE_CHECKING:
-    from evalsuite.judging.pairing import Sources
-
 KINDS = ("principle", "hard")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a command names: `responses` of the models that are judged; `questions` for files that hold ids only;
+    `baseline`, `references`, `auxiliary`, `criteria` beside them; `category`: a field of the questions (of the first
+    answers, where no questions are given), None for none. `limit`: the first prompts."""
+
+    responses: tuple[Path, ...]
+    questions: Path | None = None
+    baseline: Path | None = None
+    references: Path | None = None
+    auxiliary: tuple[Path, ...] = ()
+    criteria: Path | None = None
+    category: str | None = None
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +62,7 @@ class Material:
     categories: Beside
 
     @classmethod
-    def read(cls, sources: "Sources", first: Path) -> "Material":
+    def read(cls, sources: Sources, first: Path) -> "Material":
         """Raises InputError naming file and row where one cannot be read."""
         return cls(
             baseline=_answers(sources.baseline),

@@ -6,33 +6,16 @@ cases = cases_of(sources, (2, 2))          # for a judge of pairs; (1, 1): one c
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from evalsuite.backends.responses import Key, Response, read_responses, same
 from evalsuite.errors import InputError, JudgeError
 from evalsuite.judging.contract import Answer, Case
-from evalsuite.judging.material import Material, questions_of
+from evalsuite.judging.material import Material, Sources, questions_of
 from evalsuite.records import Message, assistant, user
 
 Groups = Mapping[Key, list[Response]]
 Dialogues = Mapping[tuple[str, int, int], Response]
-
-
-@dataclass(frozen=True)
-class Sources:
-    """What a command names: `responses` of the models that are judged; `questions` for files that hold ids only;
-    `baseline`, `references`, `auxiliary`, `criteria` beside them; `category`: a field of the questions (of the first
-    answers, where no questions are given), None for none. `limit`: the first prompts."""
-
-    responses: tuple[Path, ...]
-    questions: Path | None = None
-    baseline: Path | None = None
-    references: Path | None = None
-    auxiliary: tuple[Path, ...] = ()
-    criteria: Path | None = None
-    category: str | None = None
-    limit: int | None = None
 
 
 def cases_of(sources: Sources, answers: tuple[int, int]) -> list[Case]:

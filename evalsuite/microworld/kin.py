@@ -18,7 +18,7 @@ from typing import Any
 
 from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
-from evalsuite.microworld.checkpoints import locked, root_of
+from evalsuite.microworld.places import locked, root_of
 from evalsuite.microworld.recipes import GENERATOR, KIN, Kin
 from evalsuite.microworld.supply import Supply, supply
 from evalsuite.models.fingerprint import file_hash

@@ -16,9 +16,10 @@ from typing import Any
 
 from evalsuite.data import fingerprint
 from evalsuite.microworld import annotators, shapes
-from evalsuite.microworld.checkpoints import locked, resolve, root_of
 from evalsuite.microworld.dialogue import row as conversation
+from evalsuite.microworld.founding import founded
 from evalsuite.microworld.instructions import Constraint, Instruction
+from evalsuite.microworld.places import locked, root_of
 from evalsuite.microworld.recipes import GENERATOR
 from evalsuite.microworld.world import World, build
 from evalsuite.records import Progress
@@ -108,7 +109,7 @@ def _drawn(
 
     folder = root_of(world.size, world.seed) / "data"
     path = folder / f"{name}.jsonl"
-    sft = resolve(f"{world.size}/sft@{world.seed}", progress)
+    sft = founded("sft", world.size, world.seed, progress)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / f".{name}.lock"):
         if not path.is_file():

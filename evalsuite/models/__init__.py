@@ -12,7 +12,8 @@ or transformers before a tokenizer is needed.
 
 from evalsuite.models.model import Model, ModelOptions
 from evalsuite.models.reasoning import split_reasoning
-from evalsuite.models.rendering import Renderer, renderer
+from evalsuite.models.renderers import renderer
+from evalsuite.models.rendering import Renderer
 from evalsuite.models.resolve import SCHEMES, resolve
 
 __all__ = ["SCHEMES", "Model", "ModelOptions", "Renderer", "renderer", "resolve", "split_reasoning"]

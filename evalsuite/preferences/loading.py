@@ -22,7 +22,8 @@ from typing import Any, Literal
 from evalsuite.data.files import iter_rows
 from evalsuite.errors import InputError
 from evalsuite.preferences.contract import Pair, Pairs
-from evalsuite.preferences.shapes import Row, Shape, names, recognise
+from evalsuite.preferences.shapes import names, recognise
+from evalsuite.preferences.shapes_parts import Row, Shape
 from evalsuite.preferences.shapes_several import DEMO, PRISM, PRISM_ANSWERS
 from evalsuite.preferences.sources import File, find_files, read_profiles
 from evalsuite.preferences.table import Table, Writer, sided

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from evalsuite.judging.importing.codings import of_alpaca, of_label, of_number, of_winner
-from evalsuite.preferences.shapes import PROMPTS, Found, Row, Shape, as_messages, known, one, prompt_in
+from evalsuite.preferences.shapes_parts import PROMPTS, Found, Row, Shape, as_messages, known, one, prompt_in
 from evalsuite.records import user
 
 Coding = Callable[[Any], float | None]

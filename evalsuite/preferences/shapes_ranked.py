@@ -8,7 +8,7 @@ including the last `Assistant:`.
 from typing import Any
 
 from evalsuite.judging.importing.codings import of_number
-from evalsuite.preferences.shapes import Found, Row, Shape, as_messages, known, one, parted, prompt_in, turns
+from evalsuite.preferences.shapes_parts import Found, Row, Shape, as_messages, known, one, parted, prompt_in, turns
 from evalsuite.records import Message, assistant
 
 SIDES = ("chosen", "rejected")

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from evalsuite.judging.importing.codings import of_number, of_winner
-from evalsuite.preferences.shapes import Found, Row, Shape, as_messages, known, one, parted
+from evalsuite.preferences.shapes_parts import Found, Row, Shape, as_messages, known, one, parted
 from evalsuite.records import Message, assistant, user
 
 EQUAL = 5

@@ -12,7 +12,7 @@ from typing import Any
 from evalsuite.data import hub
 from evalsuite.data.files import is_saved, iter_rows
 from evalsuite.errors import InputError
-from evalsuite.preferences.shapes import ANNOTATORS
+from evalsuite.preferences.shapes_parts import ANNOTATORS
 
 ENDINGS = (".jsonl", ".json", ".csv", ".parquet", ".ndjson")
 PATTERNS = [f"*{ending}{zipped}" for ending in ENDINGS for zipped in ("", ".gz")]

@@ -1,1 +1,1 @@
-"""Objectives (pure functions), batches and the loop that trains small checkpoints on this machine."""
+"""Reference trainers: objectives (pure functions), methods, recipes, and the one loop that trains them all."""

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from evalsuite.comparison.calibration import CalibrationDifference
-from evalsuite.comparison.compare import PairComparison
 from evalsuite.comparison.differences import Difference
 from evalsuite.comparison.divergence import Divergence
 from evalsuite.comparison.families import FamilyDifference
 from evalsuite.comparison.gaps import GapChange
 from evalsuite.comparison.mismatch import Mismatch
 from evalsuite.comparison.overlap import Overlap
+from evalsuite.comparison.records import PairComparison
 from evalsuite.comparison.summary import overall, summarise
 from evalsuite.comparison.summary_words import NAMED, Sentence
 from evalsuite.comparison.texts import TextDifference

@@ -16,7 +16,8 @@ from openai_server import Server, serving
 from evalsuite.cli import judge as cli
 from evalsuite.errors import InputError, JudgeError, ModelError
 from evalsuite.judging import read_annotations
-from evalsuite.judging.pairing import Sources, cases_of, cases_of_files
+from evalsuite.judging.material import Sources
+from evalsuite.judging.pairing import cases_of, cases_of_files
 
 
 @pytest.fixture
