@@ -71,6 +71,8 @@ def _block(kind: str, lines: list[str], level: int) -> str:
         return f"<{tag}>{_inline(lines[0].lstrip('#').strip())}</{tag}>"
     if kind == "table":
         rows = [[c.strip() for c in x.strip().strip("|").split("|")] for x in lines if not re.fullmatch(r"[|\s:-]+", x)]
+        if not rows:  # a rule and nothing that it rules
+            return ""
         head, *rest = [[_inline(c) for c in row] for row in rows]
         top = "".join(f'<th scope="col">{c}</th>' for c in head)
         body = "".join("<tr>" + "".join(f"<td>{c}</td>" for c in row) + "</tr>" for row in rest)

@@ -45,17 +45,18 @@ def serve(
 
     Raises InputError where the port is taken.
     """
-    with _ending_at_sigterm(), tempfile.TemporaryDirectory(prefix="evalsuite-serve-") as folder:
+    with _interrupted() as ended, tempfile.TemporaryDirectory(prefix="evalsuite-serve-") as folder:
         live = Live()
         server = open_server(live, port)
         worker = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True)
         worker.start()
         say(f"http://127.0.0.1:{server.server_address[1]}/  (Ctrl-C ends)")
         try:
-            _keep_up(live, Path(folder), load, [store / "runs", *watched], store, title, cards, say)
+            _keep_up(live, Path(folder), load, [store / "runs", *watched], store, title, cards, say, ended)
         except KeyboardInterrupt:
-            say("stopped")
+            pass
         finally:
+            say("stopped")
             live.close()
             server.shutdown()
             worker.join()
@@ -71,11 +72,12 @@ def _keep_up(
     title: str,
     cards: Sequence[Path],
     say: Callable[[str], None],
+    ended: Callable[[], bool],
 ) -> None:
-    """Builds at first and after every change, for ever."""
+    """Builds at first and after every change."""
     seen: Any = None
     number = 0
-    while True:
+    while not ended():
         found = changed_files(roots)
         if found != seen:
             number += 1
@@ -139,17 +141,21 @@ def in_progress(store: Path, recent: float = RECENT) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _ending_at_sigterm() -> Iterator[None]:
-    """SIGTERM ends serving as Ctrl-C does, so that no folder stays behind. Only the main thread may set signals."""
+def _interrupted() -> Iterator[Callable[[], bool]]:
+    """SIGTERM ends serving as Ctrl-C does, so that no folder stays behind; gives whether one of them came, for what is
+    raised inside a finaliser is lost. Only the main thread may set signals."""
+    came = []
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _: object) -> None:
+        came.append(number)
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield lambda: False
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

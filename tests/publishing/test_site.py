@@ -5,7 +5,7 @@ import json
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from evalsuite.errors import InputError
@@ -164,6 +164,7 @@ def test_cards_are_text(runs):
     assert "Data" not in section(card, "Known flaws")
 
 
+@example("|")
 @given(st.text(max_size=200))
 def test_a_card_is_never_markup(text):
     import re
