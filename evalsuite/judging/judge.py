@@ -144,9 +144,9 @@ def find(name: str, options: Mapping[str, str] | None = None) -> Judge:
     """A judge by its name, with `--judge-args`. Raises InputError or JudgeError naming what is wrong, and the nearest
     names where there is none of this name."""
     known = registry.judges()
-    if name in (broken := registry.broken("judges")):
-        raise InputError(broken[name])
     if name not in known:
+        if name in (broken := registry.broken("judges")):
+            raise InputError(broken[name])
         raise unknown("judge", name, known)
     path, spec, _ = known[name]
     for key in ("version", "protocol"):
