@@ -12,7 +12,7 @@ from typing import Any
 
 from evalsuite.training import methods
 
-BEGIN, END = "<!-- methods: made by python -m evalsuite.training.cards -->", "<!-- /methods -->"
+BEGIN, END = "<!-- methods: made by python -m evalsuite.training.cards docs/training.md -->", "<!-- /methods -->"
 COLUMNS = ("method", "objective", "data", "knobs", "source", "becomes")
 
 
