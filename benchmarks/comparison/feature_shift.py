@@ -30,7 +30,7 @@ import statistics
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
@@ -38,6 +38,9 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE.parent / "results" / "comparison_feature_shift.json"
 for room in (HERE.parent / "training", HERE.parent.parent):
     sys.path.insert(0, str(room))
+
+if TYPE_CHECKING:
+    from findings_ledger import Seed
 
 POLICIES = ("dpo", "ppo", "control")
 READINGS = ("measured", "minilm", "own")
@@ -59,7 +62,7 @@ def main() -> int:
     size, seeds = ("nano", 1) if args.quick else (args.size, args.seeds)
     work = args.work or cache_folder() / "feature-shift"
     readings = [r for r in args.readings.split(",") if r in READINGS]
-    found = [of_seed(size, seed, work / f"{size}-{seed}", readings) for seed in range(seeds)]
+    found = [of_seed(size, seed, ledger_of(size, seed, work).folder, readings) for seed in range(seeds)]
     result = {**head(size, seeds), "over_seeds": over_seeds(found, readings), "seeds": found}
     show(result)
     out = args.out or (None if args.quick else RESULTS)
@@ -67,6 +70,13 @@ def main() -> int:
         out.write_text(json.dumps(rounded(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         print(f"written: {out}")
     return 0
+
+
+def ledger_of(size: str, seed: int, work: Path) -> "Seed":
+    """The findings' own account of a seed: where its results lie, by what was trained for them."""
+    from findings_ledger import PLANS, Seed
+
+    return Seed(PLANS[size], seed, work)
 
 
 def of_seed(size: str, seed: int, work: Path, readings: Sequence[str]) -> Row:
@@ -104,11 +114,10 @@ def answered(size: str, seed: int, work: Path, readings: Sequence[str]) -> None:
 def made(size: str, seed: int, work: Path) -> tuple[Path, dict[str, Path]]:
     """The pairs, and the checkpoints by name: those of the findings, and the control."""
     import findings_steps
-    from findings_ledger import PLANS, Seed
 
     from evalsuite.microworld.supply import Supply, supply
 
-    ledger = Seed(PLANS[size], seed, work)
+    ledger = ledger_of(size, seed, work)
     pairs = supply(Supply("pairs", size, seed, ledger.plan.pairs))
     policies = {
         "sft": ledger.checkpoint("sft"),

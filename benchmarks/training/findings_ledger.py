@@ -15,10 +15,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from evalsuite.data import fingerprint
 from evalsuite.errors import InputError
 from evalsuite.microworld.checkpoints import resolve
 from evalsuite.microworld.kin import Wish, train
 from evalsuite.microworld.world import World, build
+
+METHODS = ("sft", "reward", "dpo", "listwise", "rloo", "ppo", "expert-iteration", "weak-to-strong")
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,18 @@ PLANS = {
 
 @dataclass
 class Seed:
-    """One seed's world and its ledger: `work/<size>-<seed>/<step>.json`."""
+    """One seed's world and its ledger: `work/<size>-<seed>-<key>/<step>.json`. The key covers the methods' recipes and
+    defaults: results of others are never taken for these."""
 
     plan: Plan
     seed: int
     work: Path
     results: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
-        return self.work / f"{self.plan.size}-{self.seed}"
+        key = fingerprint([self.wish(method).digest for method in METHODS])[:8]
+        return self.work / f"{self.plan.size}-{self.seed}-{key}"
 
     @cached_property
     def world(self) -> World:
