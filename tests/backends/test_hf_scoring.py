@@ -108,7 +108,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[HFBackend, Renderer,
     return backend, made, folder
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     context=st.one_of(st.just(""), st.text(max_size=15), st.sampled_from(["A: ", "\n\n", "🙂", " ", "x\t"])),
     continuation=st.text(min_size=1, max_size=10),

@@ -53,7 +53,7 @@ def test_a_tree_holds_each_distinct_prefix_once(sequences: Sequences) -> None:
         assert tree.path_to(path[-1]) == path
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pairs=st.lists(st.tuples(ids, ids), min_size=1, max_size=12), chunk=st.sampled_from([1, 3, 7, 64]))
 def test_a_tree_scores_as_rows_do(shared: HFBackend, pairs: list[Any], chunk: int) -> None:
     """Law: whatever is shared and wherever chunks are cut, log-probabilities are those of padded rows."""

@@ -68,7 +68,7 @@ def test_a_healthy_server_gets_all_slots_in_a_few_round_trips(bound: int) -> Non
     assert limits.index(bound) <= 4 * bound
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.sampled_from([8, 32, 64]))
 def test_faults_by_chance_leave_the_slots_open(seed: int, bound: int) -> None:
     """The issue's stub: 10% of calls fail, half of them as overload would, hangs last 20 times as long."""
@@ -174,7 +174,7 @@ def test_slots_are_bounded_and_those_that_come_back_go_first() -> None:
     asyncio.run(main())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(1, 4), st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=25), st.integers(0, 3))
 def test_a_cancelled_request_leaves_no_slot_behind(slots: int, works: list[tuple[int, bool]], when: int) -> None:
     async def main() -> None:

@@ -143,7 +143,7 @@ def test_runs_without_shared_samples_are_an_error(make_run):
         paired(base, base)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.sampled_from([0, 1]), st.sampled_from([0, 1])), min_size=2, max_size=30))
 def test_the_difference_is_that_of_the_two_figures(make_run, rows):
     base = make_run("base", {"facts": {"acc": [b for b, _ in rows]}})

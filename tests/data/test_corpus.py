@@ -80,7 +80,7 @@ def test_any_query_is_answered(shared: Corpus, query: str) -> None:
 WORDS = st.lists(st.sampled_from(["rain", "wind", "snow", "hail", "fog", "sun"]), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(WORDS, min_size=2, max_size=8), st.lists(st.sampled_from(["rain", "wind"]), min_size=1, max_size=2))
 def test_ranks_are_bm25(documents: list[list[str]], query: list[str]) -> None:
     """Against the formula: Σ idf · f (k1 + 1) / (f + k1 (1 - b + b · length / mean length)), idf at least 1e-6."""

@@ -29,7 +29,7 @@ finite_rows = arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(finite_rows, st.integers(0, 5))
 def test_swapping_the_texts_negates_every_feature_exactly(x: Any, seed: int) -> None:
     sae = made(seed=seed)
@@ -40,7 +40,7 @@ def test_swapping_the_texts_negates_every_feature_exactly(x: Any, seed: int) -> 
     assert not sae.read(zero).any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(finite_rows)
 def test_a_row_reads_the_same_alone_and_among_others(x: Any) -> None:
     sae = made()

@@ -155,7 +155,7 @@ def test_keys_are_told_apart() -> None:
 # -- windows ----------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 7), st.lists(st.integers(0, 3), min_size=1, max_size=9))
 def test_rows_do_not_depend_on_the_window(window: int, misses: list[int]) -> None:
     """A law: however many cases are held at a time, the rows are the same and in the cases' order."""

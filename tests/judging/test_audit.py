@@ -41,7 +41,7 @@ PREFERENCES = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0, None])
 
 
 @given(st.lists(st.tuples(PREFERENCES, PREFERENCES, PREFERENCES, st.booleans()), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_it_does_not_matter_how_a_file_names_the_pair(rows):
     judge = [row(str(i), p, o) for i, (a, b, _, _) in enumerate(rows) for p, o in ((a, "ab"), (b, "ba"))]
     people = [vote(str(i), v) for i, (_, _, v, _) in enumerate(rows)]
@@ -76,7 +76,7 @@ def test_files_that_share_nothing_are_refused_with_what_they_hold():
 
 
 @given(st.lists(st.lists(st.sampled_from([1.0, 0.5, 0.0]), min_size=1, max_size=4), min_size=2, max_size=8))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_ceiling_is_the_statistics_leave_one_out(votes):
     people = [vote(str(i), v, f"p{k}") for i, found in enumerate(votes) for k, v in enumerate(found)]
     judge = [row(str(i), found[0]) for i, found in enumerate(votes)]

@@ -35,7 +35,7 @@ def by_model(found: Ranking) -> dict[str, Standing]:
     return {s.model: s for s in found.standings}
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.sampled_from([0.0, 0.25, 0.5, 1.0]), min_size=2, max_size=30))
 def test_a_win_rate_is_the_mean_with_its_standard_error(preferences: list[float]) -> None:
     rows = [vote(i, "m", "base", p) for i, p in enumerate(preferences)]
@@ -49,7 +49,7 @@ def test_a_win_rate_is_the_mean_with_its_standard_error(preferences: list[float]
     assert s.value - 1e-12 <= s.high <= 1
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=3, max_size=20))
 def test_the_side_on_which_a_model_stands_does_not_matter(preferences: list[float]) -> None:
     rows = [vote(i, "m", "base", p) for i, p in enumerate(preferences)]

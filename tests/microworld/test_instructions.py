@@ -22,7 +22,7 @@ from evalsuite.microworld.world import build, claims, is_true
 WORLD = build("mini")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.integers(0, 10**9), st.integers(0, 2), st.booleans(), st.booleans())
 def test_gold_answers_pass_every_check_and_state_only_truths(seed: int, count: int, pair: bool, wordy: bool) -> None:
     rng = random.Random(seed)
@@ -108,7 +108,7 @@ def test_an_unknown_kind_is_an_error() -> None:
         check(Constraint("rhyme"), "text", WORLD)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=200), st.sampled_from(KINDS))
 def test_checkers_take_any_text(text: str, kind: str) -> None:
     argument = {"order": "pet>job", "sentences": "2", "bullets": "3"}.get(kind, "lantern")

@@ -21,7 +21,7 @@ def tok() -> Any:
     return tokenizer.train(WORLD, VOCABULARY["mini"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(text=st.text(max_size=80))
 def test_lossless_on_any_text(tok: Any, text: str) -> None:
     assert tok.decode(tok.encode(text, add_special_tokens=False)) == text or "<|" in text

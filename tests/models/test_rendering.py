@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from checkpoints import BOS_TEMPLATE, SPECIAL, TEMPLATE, build, tokenizer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.errors import InputError, ModelError
@@ -195,7 +195,7 @@ def test_a_continuation_without_tokens_is_an_error() -> None:
         Renderer(tokens_of()).pair_ids([user("x")], "")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(
     kind=st.sampled_from(["bpe", "unigram", "wordpiece"]),
     bos=st.booleans(),

@@ -60,7 +60,7 @@ def test_the_planted_feature_moves_with_n_and_the_others_stay(action):
         assert found[-1][0].inside is False
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.sampled_from(["more", "less"]))
 def test_what_is_chosen_contradicts_and_is_strongest(seed, direction):
     rng = np.random.default_rng(seed)

@@ -27,7 +27,7 @@ def figures(effects: list[Effect]) -> np.ndarray:
     return np.array(rows, dtype=float)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10_000), st.sampled_from(["half", "drop"]))
 def test_turning_pairs_round_changes_no_effect(seed, ties):
     z, y, controls = world(400, seed=seed)
@@ -43,7 +43,7 @@ def test_turning_pairs_round_changes_no_effect(seed, ties):
         np.testing.assert_allclose(figures(one), figures(other), rtol=1e-6, atol=1e-9)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.integers(0, 10_000))
 def test_negating_a_feature_negates_its_effect(seed):
     z, y, controls = world(400, seed=seed)

@@ -362,7 +362,7 @@ PAIRS = st.builds(
 
 
 @given(PAIRS)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_the_order_of_a_pair_says_nothing_of_its_label(pair: Pair) -> None:
     assert flipped(flipped(pair)).ratings == pair.ratings
     one, two = ordered(pair)[0], ordered(flipped(pair))[0]
@@ -380,7 +380,7 @@ def test_the_drawn_order_puts_the_chosen_first_half_of_the_time() -> None:
 
 
 @given(st.lists(PAIRS, min_size=1, max_size=20), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_table_gives_back_what_was_written(pairs: list[Pair], data) -> None:
     table = gather(pairs)
     assert len(table) == len(pairs)

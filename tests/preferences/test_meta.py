@@ -90,7 +90,7 @@ def test_equal_people_are_rarely_said_to_differ():
     assert all(f.tau < 0.1 and "no upper end" in f.reason for f in alike)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000), st.floats(0.1, 10), st.sampled_from(["reml", "paule-mandel"]))
 def test_scale_sign_and_company_change_nothing(seed, scale, method):
     """Estimates in other units, turned round, or beside other features: the same figures in those units."""

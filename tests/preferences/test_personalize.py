@@ -124,7 +124,7 @@ def test_asking_finds_out_more_than_chance():
     assert all(q.low <= q.chance <= q.high for q in questions)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_turning_pairs_round_changes_no_weights_and_no_questions(seed):
     rng = np.random.default_rng(seed)

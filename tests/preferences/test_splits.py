@@ -22,7 +22,7 @@ DRAWN = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=12,
 
 
 @given(DRAWN, st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_no_prompt_and_no_conversation_stands_on_both_sides(drawn: list[tuple[int, int]], seed: int) -> None:
     pairs = gather([pair(i, f"p{p}", f"c{c}" if c % 3 == 0 else "") for i, (p, c) in enumerate(drawn)])
     try:
@@ -38,7 +38,7 @@ def test_no_prompt_and_no_conversation_stands_on_both_sides(drawn: list[tuple[in
 
 
 @given(DRAWN, st.randoms())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_neither_order_nor_label_moves_a_row(drawn: list[tuple[int, int]], random) -> None:
     rows = [pair(i, f"p{p}") for i, (p, _) in enumerate(drawn)]
     if len({p for p, _ in drawn}) < 4:

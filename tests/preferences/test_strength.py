@@ -71,7 +71,7 @@ def test_overconfidence_shows():
     assert table.ece.low > table.ece_of_perfect.high
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.integers(0, 10_000))
 def test_turning_pairs_round_negates_logits(seed):
     x, y, part, groups, *_ = world(150, 3, seed=seed)

@@ -5,7 +5,7 @@ import json
 import random
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalsuite.errors import InputError
@@ -197,7 +197,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)  # the first call imports the reference implementation
 @given(VALUES)
 def test_the_schemas_words_mean_what_the_standard_says(value):
     jsonschema = pytest.importorskip("jsonschema", reason="the reference implementation is not installed")

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.data import Setup
@@ -36,7 +36,6 @@ def columns(rows: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
     return [c for c, _ in rows], [y for _, y in rows]
 
 
-@settings(deadline=None)
 @given(answers)
 def test_ece_of_equal_width_by_its_definition(rows: list[tuple[float, float]]) -> None:
     """Bins (k/10, (k+1)/10], 0 in the first, on twentieths so that edges are met."""
@@ -47,7 +46,6 @@ def test_ece_of_equal_width_by_its_definition(rows: list[tuple[float, float]]) -
     assert ece(*columns(rows)) == pytest.approx(wanted, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(answers, st.randoms())
 def test_order_does_not_matter(rows: list[tuple[float, float]], rng: object) -> None:
     turned = sorted(rows, key=lambda row: (-row[1], row[0]))
@@ -55,7 +53,6 @@ def test_order_does_not_matter(rows: list[tuple[float, float]], rng: object) -> 
         assert figure(*columns(turned)) == pytest.approx(figure(*columns(rows)), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(answers)
 def test_auroc_by_counting_pairs(rows: list[tuple[float, float]]) -> None:
     right, wrong = [c for c, y in rows if y], [c for c, y in rows if not y]
@@ -66,7 +63,6 @@ def test_auroc_by_counting_pairs(rows: list[tuple[float, float]]) -> None:
     assert auroc(*columns(rows)) == pytest.approx(wins / (len(right) * len(wrong)))
 
 
-@settings(deadline=None)
 @given(answers)
 def test_aurc_is_the_mean_over_orders_of_ties(rows: list[tuple[float, float]]) -> None:
     """Within a level the expected risk after each answer; written out with exact means."""
@@ -81,7 +77,6 @@ def test_aurc_is_the_mean_over_orders_of_ties(rows: list[tuple[float, float]]) -
     assert accuracy_at(*columns(rows), 1.0) == pytest.approx(sum(y for _, y in rows) / len(rows))
 
 
-@settings(deadline=None)
 @given(answers)
 def test_adaptive_bins_are_equal_in_number_and_keep_ties_together(rows: list[tuple[float, float]]) -> None:
     c, _ = columns(rows)
@@ -162,13 +157,11 @@ def test_stated_confidence(reply: str, wanted: float | None) -> None:
     assert stated_confidence(reply) == wanted
 
 
-@settings(deadline=None)
 @given(st.integers(0, 100), st.sampled_from(["Confidence: {}%", "B\n\nConfidence: {} %", "I am {}% sure."]))
 def test_any_percentage_is_read(number: int, form: str) -> None:
     assert stated_confidence(form.format(number)) == pytest.approx(number / 100)
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-700, 0), min_size=1, max_size=6))
 def test_choice_confidences_are_shares(logprobs: list[float]) -> None:
     found = choice_confidences(logprobs)

@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.scoring.diversity import (
@@ -64,7 +64,6 @@ def test_ead_of_uniform_words() -> None:
     assert ead([drawn[:800], drawn[800:1_600]], orders=(2,)) == pytest.approx(1.016, abs=0.005)
 
 
-@settings(deadline=None)
 @given(whole, st.integers(2, 5))
 def test_identical_texts_are_lowest(text: list[str], count: int) -> None:
     draws = [text] * count
@@ -76,7 +75,6 @@ def test_identical_texts_are_lowest(text: list[str], count: int) -> None:
     assert self_bleu(other) < self_bleu(draws)
 
 
-@settings(deadline=None)
 @given(texts, st.randoms())
 def test_order_does_not_matter(draws: list[list[str]], rng: random.Random) -> None:
     shuffled = rng.sample(draws, len(draws))
@@ -85,7 +83,6 @@ def test_order_does_not_matter(draws: list[list[str]], rng: random.Random) -> No
     assert self_bleu(shuffled) == pytest.approx(self_bleu(draws))
 
 
-@settings(deadline=None)
 @given(texts)
 def test_bounds(draws: list[list[str]]) -> None:
     assert 0 < distinct(draws, 1) <= 1
@@ -93,7 +90,6 @@ def test_bounds(draws: list[list[str]]) -> None:
     assert 0 <= self_bleu(draws) <= 1 + 1e-9
 
 
-@settings(deadline=None)
 @given(st.integers(2, 5), st.integers(1, 30))
 def test_disjoint_texts_are_highest(count: int, length: int) -> None:
     draws = [[f"{i}-{j}" for j in range(length)] for i in range(count)]
@@ -134,7 +130,6 @@ def test_ways_to_equal_length() -> None:
             equalise(draws, wrong)
 
 
-@settings(deadline=None)
 @given(texts.filter(lambda t: sum(len(x) for x in t) > 4), st.integers(1, 2), st.data())
 def test_rarefied_is_the_mean_over_subsets(draws: list[list[str]], n: int, data: st.DataObject) -> None:
     """Against drawing: the mean over random subsets of n-grams; at the full count it is the distinct share."""
@@ -163,7 +158,6 @@ def test_rarefied_takes_size_out() -> None:
     assert rarefied(small, 1, 200) == pytest.approx(rarefied(large, 1, 200), abs=0.03)
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(word, min_size=1, max_size=8), min_size=3, max_size=6))
 def test_fast_jackknife_is_the_plain_one(draws: list[list[str]]) -> None:
     rest = [draws[:i] + draws[i + 1 :] for i in range(len(draws))]
@@ -195,7 +189,6 @@ def test_uniform_bigrams_at_the_largest_count() -> None:
     assert ead([drawn[:25_000], drawn[25_000:]], orders=(2,)) == pytest.approx(1.58, abs=0.02)
 
 
-@settings(deadline=None)
 @given(texts)
 def test_against_the_formulas_written_out(draws: list[list[str]]) -> None:
     """EAD by its definition, distinct by counting."""
@@ -205,7 +198,6 @@ def test_against_the_formulas_written_out(draws: list[list[str]]) -> None:
     assert ead(draws, orders=(2,)) == pytest.approx(len(set(bigrams)) / (v * (1 - ((v - 1) / v) ** c)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(word, min_size=4, max_size=12), min_size=2, max_size=4))
 def test_self_bleu_is_nltks(draws: list[list[str]]) -> None:
     from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu

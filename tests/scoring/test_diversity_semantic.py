@@ -6,7 +6,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -33,7 +33,6 @@ word = st.sampled_from("the a red fox hill moon ran slept under over stone".spli
 texts = st.lists(st.lists(word, max_size=8), min_size=2, max_size=6)
 
 
-@settings(deadline=None)
 @given(vectors)
 def test_spread_is_one_minus_the_mean_cosine_of_pairs(rows: np.ndarray) -> None:
     pairs = [float(a @ b / (np.linalg.norm(a) * np.linalg.norm(b))) for a, b in combinations(rows, 2)]
@@ -41,7 +40,6 @@ def test_spread_is_one_minus_the_mean_cosine_of_pairs(rows: np.ndarray) -> None:
     assert 0 <= spread(rows) <= len(rows) / (len(rows) - 1) + 1e-9
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-1, 1).filter(lambda x: abs(x) > 0.01), min_size=2, max_size=5), st.integers(2, 6))
 def test_one_text_repeated_has_no_spread_and_counts_once(row: list[float], count: int) -> None:
     assert spread([row] * count) == pytest.approx(0, abs=1e-9)
@@ -49,7 +47,6 @@ def test_one_text_repeated_has_no_spread_and_counts_once(row: list[float], count
         assert vendi(cosines([row] * count), order) == pytest.approx(1, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 8))
 def test_what_shares_nothing_is_highest(count: int) -> None:
     assert spread(np.eye(count)) == pytest.approx(1)
@@ -60,7 +57,6 @@ def test_what_shares_nothing_is_highest(count: int) -> None:
     assert vendi(ngram_kernel([apart[0]] * count)) == pytest.approx(1)
 
 
-@settings(deadline=None)
 @given(vectors, st.randoms())
 def test_order_does_not_matter(rows: np.ndarray, rng: random.Random) -> None:
     turned = rows[rng.sample(range(len(rows)), len(rows))]
@@ -69,7 +65,6 @@ def test_order_does_not_matter(rows: np.ndarray, rng: random.Random) -> None:
         assert vendi(cosines(turned), order) == pytest.approx(vendi(cosines(rows), order), rel=1e-6)
 
 
-@settings(deadline=None)
 @given(texts)
 def test_vendi_lies_between_one_and_n_and_falls_with_the_order(draws: list[list[str]]) -> None:
     kernel = ngram_kernel(draws)
@@ -78,7 +73,6 @@ def test_vendi_lies_between_one_and_n_and_falls_with_the_order(draws: list[list[
     assert all(a >= b - 1e-6 for a, b in pairwise(found))
 
 
-@settings(deadline=None)
 @given(texts)
 def test_vendi_of_order_two_by_its_closed_form(draws: list[list[str]]) -> None:
     """Σ λ² of K/n is the squared Frobenius norm of K over n²."""
@@ -163,7 +157,6 @@ def test_the_sign_of_nli() -> None:
         nli_diversity([])
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.01, 1), st.floats(0.01, 1), st.floats(0.01, 1)), min_size=1, max_size=12))
 def test_nli_diversity_by_the_published_rule(raw: list[tuple[float, float, float]]) -> None:
     """Likeliest class times (+1 contradiction, 0 neutral, −1 entailment), mean over pairs."""

@@ -161,7 +161,7 @@ def test_loose_variants():
 TEXT = st.text(st.sampled_from("aZ.,!?*-[]<>'\"\n \t#1é"), max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(TEXT)
 def test_one_pass_equals_the_plain_expressions(text):
     """What layout.py counts without backtracking is what these quadratic expressions count."""
@@ -175,7 +175,7 @@ def test_one_pass_equals_the_plain_expressions(text):
     assert check("detectable_format:title", {}, "", text) == bool(titles)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(TEXT)
 def test_loose_is_never_below_strict_and_repeats_itself(text):
     kwargs = [arguments(kind) for kind in KINDS]

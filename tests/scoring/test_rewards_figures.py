@@ -5,7 +5,7 @@ import math
 import random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.scoring.rewards import Rewards
@@ -128,7 +128,6 @@ def test_length_r_knows_a_liking_for_length_and_no_orientation() -> None:
     assert length_r([0.0, 0.0], [1.0, 2.0]).value is None
 
 
-@settings(deadline=None)  # scikit-learn is imported in the first example
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=30))
 def test_auc_is_the_chance_of_a_right_order(rows: list[tuple[int, bool]]) -> None:
     from sklearn.metrics import roc_auc_score

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.scoring.selfcheck import (
@@ -104,7 +104,6 @@ def test_replies(reply: str, ours: float | None, official: float) -> None:
 SCORED = st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 3)), min_size=2, max_size=30)
 
 
-@settings(deadline=None)  # the first call imports scikit-learn
 @given(SCORED)
 def test_areas_are_those_of_scikit_learn(rows: list[tuple[bool, int, int]]) -> None:
     from sklearn.metrics import auc, average_precision_score, precision_recall_curve

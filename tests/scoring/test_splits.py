@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.data import Setup
@@ -104,7 +104,6 @@ def test_gap_metrics() -> None:
 words = st.lists(st.sampled_from("abcdefgh"), min_size=0, max_size=30)
 
 
-@settings(deadline=None)
 @given(words, words, st.integers(2, 6))
 def test_overlap_by_its_definition(text: list[str], training: list[str], n: int) -> None:
     def grams(read: list[str], size: int) -> set[tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score, f1_score
 
@@ -23,7 +23,6 @@ from evalsuite.statistics import (
 labels = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=40)
 
 
-@settings(deadline=None)
 @given(labels, st.sampled_from([None, "linear", "quadratic"]))
 def test_kappa_is_scikit_learns(rows, weights):
     a, b = [x for x, _ in rows], [y for _, y in rows]
@@ -53,7 +52,6 @@ def test_kappa_of_labels_of_several_kinds_and_unknown_ones():
         cohen_kappa([1], [2], labels=[1])
 
 
-@settings(deadline=None)
 @given(labels, st.sampled_from(["macro", "weighted"]))
 def test_f1_is_scikit_learns(rows, average):
     truth, said = [x for x, _ in rows], [y for _, y in rows]
@@ -103,7 +101,6 @@ def test_inner_and_outer_rate_are_against_the_same_targets():
 votes = st.lists(st.tuples(st.integers(0, 4), st.sampled_from([0, 0.5, 1])), max_size=25)
 
 
-@settings(deadline=None)
 @given(votes, votes)
 def test_votes_are_compared_pair_by_pair(mine, theirs):
     found = vote_agreement([k for k, _ in mine], [v for _, v in mine], [k for k, _ in theirs], [v for _, v in theirs])
@@ -132,7 +129,6 @@ def test_correlation_of_the_published_simulated_and_human_win_rates():
     assert found.low < found.value < found.high < 1
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-100, 100), st.floats(-100, 100)), min_size=2, max_size=20))
 def test_correlations_are_symmetric_and_do_not_know_the_scale(rows):
     x, y = np.array(rows).T

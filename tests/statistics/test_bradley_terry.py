@@ -53,7 +53,6 @@ def doubled_logistic_regression(table, c, fit_intercept=False):
     return model.fit(x, y, sample_weight=np.tile(table.weight, 2)).coef_[0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from([0, 0.5, 1]), st.sampled_from([1, 3])), max_size=40))
 def test_against_one_opponent_it_is_the_weighted_win_rate(rows):
     rows = [*rows, *((m, s, 1) for m in "mn" for s in (0, 1))]
@@ -82,7 +81,7 @@ def test_a_penalised_fit_is_scikit_learns_on_the_doubled_list(covariates):
     assert fit.coefficients == pytest.approx(expected[4:], abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 50), st.randoms())
 def test_order_direction_and_splitting_of_weights_change_nothing(seed, random):
     table = tournament(seed, covariates=True)

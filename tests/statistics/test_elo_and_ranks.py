@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.statistics import (
@@ -44,7 +44,6 @@ def test_elo_by_hand():
     assert found == pytest.approx([second - 4 * (1 - lower), 2000 - second + 4 * (1 - lower)], abs=1e-9)
 
 
-@settings(deadline=None)
 @given(games)
 def test_points_are_neither_made_nor_lost_and_swapping_sides_changes_nothing(rows):
     there, back = elo(table(rows)), elo(table([(b, a, 1 - s) for a, b, s in rows]))
@@ -64,7 +63,6 @@ def test_over_orders_each_order_is_the_plain_rule_and_equal_battles_have_no_spre
     assert many.low[0] < many.high[0]
 
 
-@settings(deadline=None)
 @given(intervals)
 def test_arena_ranks_lie_at_or_above_the_plain_rank_and_separate_intervals_keep_it(rows):
     value = np.array([v for v, _ in rows])
@@ -91,7 +89,6 @@ def test_rank_intervals_of_draws():
     assert low.tolist() == high.tolist() == [1, 2, 3]
 
 
-@settings(deadline=None)
 @given(intervals)
 def test_separability_counts_pairs_that_overlap(rows):
     low = [v for v, _ in rows]
@@ -113,7 +110,6 @@ def test_agreement_with_confidence():
     assert anchored.confident == 1.0  # an anchor has no interval, and is known
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0, 3)), min_size=2, max_size=8))
 def test_pair_probabilities_are_complements(rows):
     chance = pair_probabilities([m for m, _ in rows], [v for _, v in rows])

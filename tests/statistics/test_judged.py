@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.statistics import anchored_rate, judged_rate, win_rate
@@ -14,7 +14,6 @@ rows = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(rows)
 def test_the_interval_is_never_narrower_than_the_plain_one(table):
     found = judged_rate([p for *_, p in table], [i for i, *_ in table], [o for _, o, _ in table])
@@ -24,7 +23,6 @@ def test_the_interval_is_never_narrower_than_the_plain_one(table):
     assert found.interval.high >= found.plain.high - 1e-9
 
 
-@settings(deadline=None)
 @given(rows)
 def test_swapping_the_answers_turns_the_rate(table):
     items = [i for i, *_ in table]

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.statistics import (
@@ -104,7 +104,6 @@ def test_a_model_that_always_won_has_no_fit():
         fit_length_control([1.0] * 10, (range(10), range(10, 0, -1)), None)
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4000), min_size=2, max_size=30), st.integers(1, 9))
 def test_scaled_lengths_lie_inside_one_and_do_not_know_their_unit(lengths, unit):
     model, base = np.array(lengths), np.arange(len(lengths))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalsuite.statistics import averages, preference_rate
@@ -33,7 +33,6 @@ def test_missing_verdicts_are_left_out_lost_or_tied_as_asked():
     assert {preference_rate(rows, missing=m).missing for m in ("excluded", "loss", "tie")} == {2}
 
 
-@settings(deadline=None)
 @given(preferences)
 def test_swapping_the_sides_turns_the_rate(rows):
     there, back = preference_rate(rows), preference_rate([None if p is None else 1 - p for p in rows])
@@ -64,7 +63,6 @@ def test_micro_counts_rows_and_macro_counts_groups():
     assert averages([None], ["a"]).micro is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-5, 5), st.sampled_from("abc")), min_size=1, max_size=30))
 def test_averages_are_one_where_groups_are_of_one_size(rows):
     values = [v for v, _ in rows] * 3

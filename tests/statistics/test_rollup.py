@@ -11,7 +11,7 @@ PATHS = [("math", "sets"), ("math", "sums"), ("prose",), ("prose", "verse", "ode
 samples = st.lists(st.tuples(st.floats(0, 5), st.sets(st.sampled_from(PATHS))), min_size=1, max_size=15)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(samples)
 def test_a_node_is_the_mean_of_the_union_below_it(rows):
     nodes = {n.path: n for n in rollup({"m": [s for s, _ in rows]}, [p for _, p in rows], rounds=0)}

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalsuite.data import Setup
@@ -66,7 +66,7 @@ REPLIES = st.one_of(st.text(max_size=40), st.lists(PIECES, max_size=12).map("".j
 
 
 @pytest.mark.parametrize(("name", "method", "target", "metadata"), CASES)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(reply=REPLIES, cut=st.booleans())
 def test_any_reply_is_scored(
     name: str, method: str, target: Any, metadata: dict[str, Any], reply: str, cut: bool
