@@ -277,10 +277,11 @@ def spaced(rows: Sequence[Any], count: int) -> list[Any]:
 
 SHAPES = {
     "5m": (8192, 192, 512, 8, 6, 6),
+    "10m": (8192, 320, 864, 6, 5, 5),
     "98m": (49152, 576, 1536, 20, 9, 3),
     "1b": (128256, 2048, 8192, 16, 32, 8),
 }
-"""Llamas with tied embeddings of 5.1M, 99M and 1.24B parameters:
+"""Llamas with tied embeddings of 5.1M, 10M, 99M and 1.24B parameters:
 vocabulary, width, inner width, layers, heads, heads of keys."""
 
 

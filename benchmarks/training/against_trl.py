@@ -2,18 +2,22 @@
 
     python benchmarks/training/against_trl.py                  # a random 10M Llama, and SmolLM2-135M
     python benchmarks/training/against_trl.py --quick          # the random one alone, one round
+    python benchmarks/training/against_trl.py --device cuda    # a random Llama of 1.2B and SmolLM2, in bfloat16
 
 Every side is a process of its own; sides alternate, and what is compared is paired within a round. Rows are real pairs
 (UltraFeedback) that fill the window, so all batches of both sides have one shape and padding plays no part. A step's
 seconds are from the end of one step to the end of the next (data, forward, backward, optimiser), median over steps;
 the reference policy's share is counted: ours reads it once before the first step, TRL at every step (`dpo`) or before
 as well (`dpo, kept reference`: `precompute_ref_log_probs`). Memory is what the process held at its highest less what it
-held with the model loaded, so that imports count for neither side. TRL runs as its defaults say, but for bfloat16 (in
-float32 here, as ours), gradient checkpointing (off, as ours) and metrics that nobody asked for, which it always makes.
+held with the model loaded, so that imports count for neither side. TRL runs as its defaults say, but for bfloat16 on a
+CPU (float32, as ours), gradient checkpointing (off, as ours) and metrics that nobody asked for, which it always makes.
+Both sides' weights are float32; a GPU multiplies them in bfloat16. A step of N weights and T tokens is 6 N T operations
+(Kaplan et al. 2020), and 2 N T more for a reference that is read in it; their share of the GPU's peak is `utilisation`.
 """
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -28,15 +32,21 @@ import common
 
 Row = dict[str, Any]
 JOBS = ("sft", "dpo", "dpo, kept reference")
-SHAPES = {"random 10M": (4, 256), "smollm2": (2, 128)}
+SHAPES = {
+    "cpu": {"random 10M": (4, 256), "smollm2": (2, 128)},
+    "cuda": {"random 1.2B": (8, 512), "smollm2": (16, 512)},
+}
 """Rows of a batch (pairs count twice) and tokens of each."""
+RANDOM = {"random 10M": "10m", "random 1.2B": "1b"}
+PEAK = {"H100": 989e12, "H200": 989e12}
+"""Dense bfloat16 operations a second, from the maker's data sheets."""
 
 
 def main() -> int:
     made = common.parser(__doc__)
     made.add_argument("--rounds", type=int, default=3)
     made.add_argument("--steps", type=int, default=6, help="measured steps of each run, after one to warm up")
-    made.add_argument("--models", nargs="*", default=list(SHAPES), choices=list(SHAPES))
+    made.add_argument("--models", nargs="*", choices=sorted({*SHAPES["cpu"], *SHAPES["cuda"]}), help="default: both")
     made.add_argument("--jobs", nargs="*", default=list(JOBS), choices=list(JOBS))
     made.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     made.add_argument("--job", help=argparse.SUPPRESS)
@@ -44,12 +54,13 @@ def main() -> int:
     if args.job:
         print(json.dumps(alone(json.loads(args.job), args)))
         return 0
+    args.models = args.models or list(SHAPES[args.device])
     if args.quick:
         args.rounds, args.models = 1, args.models[:1]
     args.work.mkdir(parents=True, exist_ok=True)
     results, goals = [], []
     for model in args.models:
-        folder = str(random_model(args) if model != "smollm2" else common.model_path(model))
+        folder = str(common.random_llama(RANDOM[model], args) if model in RANDOM else common.model_path(model))
         for name in args.jobs:
             found = compared(name, model, folder, args)
             results.append(found)
@@ -62,18 +73,12 @@ def main() -> int:
     return common.status(goals)
 
 
-def random_model(args: argparse.Namespace) -> Path:
-    """A Llama of 10M weights, 8192 pieces of vocabulary."""
-    common.SHAPES["10m"] = (8192, 320, 864, 6, 5, 5)
-    return common.random_llama("10m", args)
-
-
 def compared(name: str, model: str, folder: str, args: argparse.Namespace) -> Row:
     """Rounds of both sides in turn; ratios are medians over rounds of ratios within a round."""
     rows: dict[str, list[Row]] = {"ours": [], "trl": []}
     for number in range(args.rounds):
         for side in ("ours", "trl") if number % 2 == 0 else ("trl", "ours"):
-            job = {"side": side, "name": name, "model": folder, "shape": SHAPES[model], "steps": args.steps,
+            job = {"side": side, "name": name, "model": folder, "shape": shape_of(model), "steps": args.steps,
                    "data": str(args.data), "work": str(args.work), "device": args.device}  # fmt: skip
             rows[side].append(child(job))
             print(f"  {model}, {name}, {side}: {rows[side][-1]}", file=sys.stderr, flush=True)
@@ -81,11 +86,15 @@ def compared(name: str, model: str, folder: str, args: argparse.Namespace) -> Ro
     return {
         "model": model,
         "job": name,
-        "shape": SHAPES[model],
+        "shape": shape_of(model),
         "time_ratio": statistics.median(a["step_s"] / b["step_s"] for a, b in pairs),
         "memory_ratio": statistics.median(a["grown_mib"] / b["grown_mib"] for a, b in pairs),
         **rows,
     }
+
+
+def shape_of(model: str) -> tuple[int, int]:
+    return next(shapes[model] for shapes in SHAPES.values() if model in shapes)
 
 
 def child(job: Row) -> Row:
@@ -112,13 +121,44 @@ def alone(job: Row, args: argparse.Namespace) -> Row:
     ends, losses, meter = [], [], Meter(job["device"])
     begun, reference = made(job, ends, losses, meter)
     gaps = [b - a for a, b in pairwise(ends)]
+    step = statistics.median(gaps) + reference / (len(ends) or 1)
     return {
-        "step_s": statistics.median(gaps) + reference / (len(ends) or 1),
+        "step_s": step,
+        **throughput(job, step),
         "reference_s": reference,
         "first_step_s": ends[0] - begun,
         "loss": losses[0],
         **meter.read(),
     }
+
+
+def now(job: Row) -> float:
+    """Seconds, once the device has done what it was given."""
+    import torch
+
+    if job["device"] == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def throughput(job: Row, step_s: float) -> Row:
+    """Tokens learned from in a second; on a GPU whose peak is known also how much of it that took."""
+    import torch
+    from safetensors import safe_open
+
+    paired = job["name"].startswith("dpo")
+    tokens = job["shape"][0] * job["shape"][1] * (2 if paired else 1)
+    found: Row = {"tokens_per_s": tokens / step_s}
+    if job["device"] == "cuda":
+        gpu = torch.cuda.get_device_name()
+        with safe_open(Path(job["model"]) / "model.safetensors", "pt") as file:
+            names = file.keys()
+            weights = sum(math.prod(file.get_slice(name).get_shape()) for name in names)
+        found["gpu"] = gpu
+        for known, peak in PEAK.items():
+            if known in gpu:
+                found["utilisation"] = (8 if paired else 6) * weights * tokens / step_s / peak
+    return found
 
 
 class Meter:
@@ -212,7 +252,7 @@ def ours(job: Row, ends: list[float], losses: list[float], meter: Meter) -> tupl
     made = trainer.Job(
         method, method.Config(), settings, net, items, tokens.pad_token_id or 0, Path(job["work"]) / "out"
     )
-    made.called = lambda *_: bool(ends.append(time.perf_counter()))
+    made.called = lambda *_: bool(ends.append(now(job)))
     meter.start()
     begun = time.perf_counter()
     trainer.train(made)
@@ -227,7 +267,7 @@ def theirs(job: Row, ends: list[float], losses: list[float], meter: Meter) -> tu
 
     class Ends(TrainerCallback):
         def on_step_end(self, *_: Any, **__: Any) -> None:
-            ends.append(time.perf_counter())
+            ends.append(now(job))
 
     datasets.disable_progress_bars()
     tokens = AutoTokenizer.from_pretrained(job["model"])
@@ -240,8 +280,8 @@ def theirs(job: Row, ends: list[float], losses: list[float], meter: Meter) -> tu
     common_args = {
         "output_dir": str(Path(job["work"]) / "trl"), "per_device_train_batch_size": batch, "num_train_epochs": 1,
         "learning_rate": 1e-5, "lr_scheduler_type": "constant", "report_to": "none", "save_strategy": "no",
-        "bf16": False, "gradient_checkpointing": False, "max_length": longest, "use_cpu": job["device"] == "cpu",
-        "logging_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False,
+        "bf16": job["device"] == "cuda", "use_cpu": job["device"] == "cpu", "gradient_checkpointing": False,
+        "max_length": longest, "logging_strategy": "no", "disable_tqdm": True, "dataloader_pin_memory": False,
     }  # fmt: skip
     net = AutoModelForCausalLM.from_pretrained(job["model"], dtype="float32").to(job["device"])
     kind = "SFT" if name == "sft" else "DPO"
