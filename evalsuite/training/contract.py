@@ -129,8 +129,8 @@ class Batch:
 class Settings:
     """How anything is optimised; names are TRL's where it has them. AdamW; weight decay falls on matrices, neither on
     embeddings nor on norms. `max_steps` -1: as many as `num_train_epochs` give. `save_steps` 0: only at the end.
-    `lora_r` 0 trains all weights. `skip_bad`: rows that cannot be used are counted instead of refused,
-    and so is a step whose loss is no number."""
+    `dtype` is the weights' (`loading.dtype`). `lora_r` 0 trains all weights. `skip_bad`: rows that cannot be used are
+    counted instead of refused, and so is a step whose loss is no number."""
 
     learning_rate: float = 1e-5
     num_train_epochs: float = 1.0

@@ -9,17 +9,23 @@ from typing import Any
 
 from evalsuite.errors import InputError
 from evalsuite.training.contract import Settings
+from evalsuite.training.loading import arithmetic
 
 
-def launched() -> Any:
-    """Accelerate as `accelerate launch` or `torchrun` set it up. It shares out weights on accelerators only; on CPUs
-    (gloo) the same environment asks for the same. Raises InputError where DeepSpeed is asked for and not installed."""
+def launched(settings: Settings) -> Any:
+    """Accelerate as `accelerate launch` or `torchrun` set it up, computing in this training's `arithmetic`. It shares
+    out weights on accelerators only; on CPUs (gloo) the same environment asks for the same. Raises InputError where
+    DeepSpeed is asked for and not installed."""
     if _asked("DEEPSPEED") and find_spec("deepspeed") is None:
         raise InputError("DeepSpeed is not installed: pip install deepspeed, or launch with --use_fsdp")
     from accelerate import Accelerator, PartialState
+    from accelerate.state import AcceleratorState
     from accelerate.utils import DistributedType
 
-    accelerator = Accelerator()
+    wanted = arithmetic(settings)
+    if AcceleratorState._shared_state.get("_mixed_precision", wanted) != wanted:
+        AcceleratorState._reset_state()  # an earlier training of this process computed otherwise
+    accelerator = Accelerator(mixed_precision=wanted)
     state = accelerator.state
     if accelerator.distributed_type == DistributedType.MULTI_CPU and (_asked("FSDP") or _asked("DEEPSPEED")):
         kind = DistributedType.FSDP if _asked("FSDP") else DistributedType.DEEPSPEED

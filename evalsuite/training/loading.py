@@ -1,5 +1,6 @@
 """The model that is trained: a folder's weights (safetensors, no remote code), whole or with an adapter on top."""
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,13 +46,30 @@ def folder_of(model: Model) -> Path:
 
 
 def dtype(settings: Settings) -> Any:
-    """The parameters' type: bfloat16 on a GPU that has it (gradients are then accumulated by the optimiser's own
-    float32 states no more), float32 elsewhere."""
+    """The parameters' type. "auto": bfloat16 for weights that an adapter leaves as they are, on a GPU that has it;
+    float32 for weights that are trained, since a step of 1e-6 is lost in a bfloat16 weight."""
     import torch
 
     if settings.dtype != "auto":
         return getattr(torch, settings.dtype)
-    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+    return torch.bfloat16 if settings.lora_r and has_bfloat16() else torch.float32
+
+
+def arithmetic(settings: Settings) -> str:
+    """What the loop computes in, as accelerate calls it: "no" (the parameters' own type), "bf16", "fp16", "fp8". The
+    launcher's word is the last; where it says nothing, float32 weights of "auto" are multiplied in bfloat16 on a GPU
+    that has it."""
+    asked = os.environ.get("ACCELERATE_MIXED_PRECISION")
+    if asked:
+        return asked
+    return "bf16" if settings.dtype == "auto" and not settings.lora_r and has_bfloat16() else "no"
+
+
+def has_bfloat16() -> bool:
+    """Whether there is a GPU, and it computes in bfloat16."""
+    import torch
+
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported()
 
 
 def _adapted(net: Any, kind: str, settings: Settings) -> Any:

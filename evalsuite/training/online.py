@@ -9,7 +9,8 @@ hear of everything, so methods compute advantages on whole rounds, and the numbe
         return [item(a, advantage) ...]
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -81,7 +82,8 @@ class Judged:
 
 @dataclass
 class Context:
-    """What a rollout may use beside the policy, and where its figures go."""
+    """What a rollout may use beside the policy, and where its figures go. Inside `arithmetic()` models compute in the
+    precision of the loss: ratios and KL are of the policy, not of its rounding."""
 
     reward: Reward
     gold: Reward | None
@@ -92,6 +94,7 @@ class Context:
     round: int
     index: int = 0
     processes: int = 1
+    arithmetic: Callable[[], AbstractContextManager[Any]] = nullcontext
     figures: dict[str, float] = field(default_factory=dict)
 
 
@@ -115,11 +118,12 @@ def _judged(
     k = config.num_generations
     rows = [row for row in prompts for _ in range(k)]
     seeds = [seed_of(context.seed, context.round, place, n) for place in places for n in range(k)]
-    answers = policy.answers(rows, seeds, Drawing(config.temperature, config.max_completion_length))
+    with context.arithmetic():
+        answers = policy.answers(rows, seeds, Drawing(config.temperature, config.max_completion_length))
+        sequences = _read([answer.sequence for answer in answers], config, context)
     texts = [answer.text for answer in answers]
     rewards, parts = _rewarded(context.reward, rows, texts)
     golds = context.gold(rows, texts) if context.gold is not None else [None] * len(rows)
-    sequences = _read([answer.sequence for answer in answers], config, context)
     made = [
         Judged(
             sequence,

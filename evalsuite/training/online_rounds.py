@@ -89,7 +89,7 @@ class Rounds:
     def _roll(self, job: Any, accelerator: Any, module: Any, number: int) -> list[Item]:
         context = Context(
             self.reward, self.gold, module, self._frozen, job.pad_id, job.settings.seed, number,
-            accelerator.process_index, accelerator.num_processes,
+            accelerator.process_index, accelerator.num_processes, accelerator.autocast,
         )  # fmt: skip
         self.policy.push(module)
         items: list[Item] = job.method.rollout(self.policy, self._asked(job, accelerator, number), job.config, context)

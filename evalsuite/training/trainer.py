@@ -67,7 +67,7 @@ def train(job: Job, resume: bool = False) -> int:
     import torch
 
     s = job.settings
-    accelerator = launched()
+    accelerator = launched(s)
     torch.manual_seed(s.seed)
     if accelerator.distributed_type.value == "NO":  # the others wait for autograd to bring each weight's gradient
         spare_tied(job.model)
@@ -101,7 +101,8 @@ def train(job: Job, resume: bool = False) -> int:
             saving.keep(accelerator, job.out, done, *([job.rounds.state()] if job.rounds is not None else []))
         if stop:
             break
-    how = {"processes": accelerator.num_processes, "distributed": accelerator.distributed_type.value, "steps": done}
+    how = {"processes": accelerator.num_processes, "distributed": accelerator.distributed_type.value, "steps": done,
+           "mixed_precision": accelerator.mixed_precision}  # fmt: skip
     how |= {"steps_left_out": job.left_out} if job.left_out else {}
     card = {**job.card, "training": {**job.card.get("training", {}), **how}}
     saving.finish(accelerator, model, job.tokenizer, job.out, card)

@@ -1,13 +1,12 @@
 """Our knobs and settings as the arguments of TRL's trainers, one to one; what TRL has not is refused by name."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from evalsuite.errors import InputError
 from evalsuite.training.contract import Settings
-from evalsuite.training.loading import dtype
+from evalsuite.training.loading import arithmetic, dtype
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def shared(s: Settings, trainer: str) -> dict[str, Any]:
     """The settings of every method as TRL's arguments. Arithmetic is bfloat16 where the weights or the launcher are."""
     import torch
 
-    half = dtype(s) == torch.bfloat16 or os.environ.get("ACCELERATE_MIXED_PRECISION") == "bf16"
+    half = dtype(s) == torch.bfloat16 or arithmetic(s) == "bf16"
     same = ("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size", "seed", "weight_decay",
             "gradient_accumulation_steps", "adam_beta1", "adam_beta2", "max_grad_norm", "gradient_checkpointing",
             "logging_steps")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -14,9 +15,10 @@ from evalsuite.scoring.facts_confidence import classes, max_conf
 from evalsuite.training import methods, online
 from evalsuite.training.contract import Row, Tokenised
 from evalsuite.training.log import read as read_log
-from evalsuite.training.online import Judged
+from evalsuite.training.online import Context, Judged
 
 fact = methods.find("fact-tune")
+CONTEXT = Context(lambda *_: [], None, None, None, 0, seed=1, round=0)
 PROMPTS = [Row("p", (user("Where?"),)), Row("q", (user("Who?"),))]
 
 
@@ -40,7 +42,7 @@ def texts(item) -> tuple[str, ...]:
 
 
 def test_a_knowledge_source_chooses(groups) -> None:
-    found = fact.rollout(None, PROMPTS, fact.Config(num_generations=3), SimpleNamespace(figures={}))
+    found = fact.rollout(None, PROMPTS, fact.Config(num_generations=3), CONTEXT)
     assert [(texts(i), i.columns["counts"], pytest.approx(i.columns["gap"])) for i in found] == [
         (("In Redport.", "in redport"), 1.0, 1.0),
         (("Ashford", "in redport"), 1.0, 0.5),
@@ -62,7 +64,7 @@ def test_the_policys_own_confidence_chooses(groups) -> None:
         at = {"p": iter(says["p"]), "q": iter(says["q"])}
         return [SimpleNamespace(text=next(at[row.id])) for row in rows]
 
-    context = SimpleNamespace(figures={}, seed=1, round=0)
+    context = replace(CONTEXT, figures={})
     config = fact.Config(num_generations=3, truth="confidence", samples=4)
     truths = fact.confidence(SimpleNamespace(answers=answers), PROMPTS, groups, config, context)
     assert truths == [[0.5, 0.5, 0.25], [0.25, 0.5, 0.0]]
@@ -82,7 +84,7 @@ def test_confidence_is_unbiased_and_the_largest_share_of_few_draws_is_not() -> N
     for drawn in product(chance, repeat=3):
         weight = math.prod(chance[name] for name in drawn)
         policy = SimpleNamespace(answers=lambda *_, drawn=drawn: [SimpleNamespace(text=name) for name in drawn])
-        (found,) = fact.confidence(policy, PROMPTS[:1], group, config, SimpleNamespace(seed=0, round=0))
+        (found,) = fact.confidence(policy, PROMPTS[:1], group, config, CONTEXT)
         for name, value in zip(chance, found, strict=True):
             mean[name] += weight * value
         largest += weight * max_conf(classes(drawn))

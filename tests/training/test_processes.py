@@ -93,8 +93,9 @@ def test_two_processes_of_deepspeed_are_one(tiny, tmp_path, stage) -> None:
 def test_deepspeed_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     from evalsuite.errors import InputError
     from evalsuite.training import launching
+    from evalsuite.training.contract import Settings
 
     monkeypatch.setenv("ACCELERATE_USE_DEEPSPEED", "true")
     monkeypatch.setattr(launching, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install deepspeed"):
-        launching.launched()
+        launching.launched(Settings())

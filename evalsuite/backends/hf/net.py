@@ -53,6 +53,14 @@ class Net:
     prefilled: int = 0  # of these, tokens of prompts and of scored text
     seconds: float = 0.0  # spent in forwards so far (on an accelerator: until they were queued)
 
+    @property
+    def computes(self) -> Any:
+        """The type that it multiplies in: its weights', or autocast's where that is on (a model in training)."""
+        import torch
+
+        kind = torch.device(self.device).type
+        return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.module.dtype
+
     def reset(self) -> None:
         """Counts from here on."""
         self.tokens, self.prefilled, self.seconds = 0, 0, 0.0

@@ -45,7 +45,7 @@ def sharing_of(net: Net) -> Sharing:
         return Sharing(f"its attention does not take a mask of ours ({type(error).__name__}: {str(error)[:200]})")
     import torch
 
-    allowed = 2e-3 if net.module.dtype == torch.float32 else 0.2
+    allowed = 2e-3 if net.computes == torch.float32 else 0.2
     if not apart <= allowed:
         return Sharing(f"its log-probabilities would move by {apart:.2g}")
     return Sharing(longest=min(_limits(net.module.config.get_text_config()), default=1 << 62))

@@ -96,8 +96,9 @@ class _Layer:
     def update(self, keys: Any, values: Any, *_: Any, **__: Any) -> tuple[Any, Any]:
         """Writes keys and values (slots, heads, 1, width) of the new tokens; returns all that stands in the slots."""
         count = len(self._rows)
-        self.keys[self._rows, :, self._columns] = keys[:, :, 0]
-        self.values[self._rows, :, self._columns] = values[:, :, 0]
+        # Under autocast a prefill of several chunks has widened them.
+        self.keys[self._rows, :, self._columns] = keys[:, :, 0].to(self.keys.dtype)
+        self.values[self._rows, :, self._columns] = values[:, :, 0].to(self.values.dtype)
         return self.keys[:count, :, : self._width], self.values[:count, :, : self._width]
 
     def get_seq_length(self) -> int:

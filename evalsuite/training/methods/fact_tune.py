@@ -73,7 +73,9 @@ def confidence(
     rows = [row for row in prompts for _ in range(config.samples)]
     k = config.num_generations
     seeds = [seed_of(context.seed, context.round, p, k + n) for p in range(len(prompts)) for n in range(config.samples)]
-    texts = [a.text for a in policy.answers(rows, seeds, Drawing(config.temperature, config.max_completion_length))]
+    with context.arithmetic():
+        said = policy.answers(rows, seeds, Drawing(config.temperature, config.max_completion_length))
+    texts = [answer.text for answer in said]
     found = []
     for p, group in enumerate(groups):
         drawn = texts[p * config.samples : (p + 1) * config.samples]
