@@ -67,7 +67,7 @@ BRIDGED: Mapping[str, Bridged] = {
         figures={"completions/mean_length": "length"},
     ),
 }
-OWN = ("missing_eos_penalty",)
+OWN = ("missing_eos_penalty", "turns")
 """Knobs that our side of the bridge sees to."""
 
 

@@ -27,6 +27,11 @@ LINES = {
     "grpo": [{"prompt": r["prompt"]} for r in PAIRS],
     "rloo": [{"prompt": r["prompt"]} for r in PAIRS],
 }
+TALKS = [
+    [{"role": who, "content": text} for who, text in
+     (("user", "Hello"), ("assistant", "Good day"), ("user", r["prompt"]), ("assistant", r["chosen"]))]
+    for r in PAIRS
+]  # fmt: skip
 ONLINE = ("num_generations=4", "max_completion_length=6")
 PLAIN = ("learning_rate=1e-3", "warmup_ratio=0", "lr_scheduler_type=constant", "logging_steps=1", "dtype=float32")
 
@@ -62,6 +67,14 @@ def test_both_engines_make_the_same_steps(tiny, tmp_path, method) -> None:
     assert mine[3]["loss"] < mine[0]["loss"] - 0.01
     for figure in ("margin", "accuracy") if method != "sft" else ("grad_norm",):
         assert theirs[1][figure] == pytest.approx(mine[1][figure], rel=1e-2, abs=1e-4), figure
+
+
+def test_both_engines_learn_all_answers_of_a_conversation(tiny, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(LINES, "sft", [{"messages": talk} for talk in TALKS])
+    more = ("max_steps=2", "per_device_train_batch_size=8", "turns=all")
+    mine = read_log(train("sft", tiny, tmp_path, "own", *more))
+    theirs = read_log(train("sft", tiny, tmp_path, "trl", *more, "--engine", "trl"))
+    assert [row["loss"] for row in theirs] == pytest.approx([row["loss"] for row in mine], abs=2e-4)
 
 
 @pytest.mark.parametrize("method", list(LINES))
