@@ -173,25 +173,22 @@ def line(text: str) -> str:
 
 def meter(what: str) -> Progress:
     """Progress on stderr: a line that is rewritten on a terminal, one line every ten seconds elsewhere."""
-    started = time.monotonic()
-    last = [0.0]
-    first: list[int] = []
-    finished: list[bool] = []
+    started, shown, finished = 0.0, 0.0, False
+    first, before, whole = 0, 0, -1
 
     def show(done: int, total: int, detail: str) -> None:
-        if not first:
-            first.append(done)
-        if done < total:
-            finished.clear()
+        nonlocal started, shown, finished, first, before, whole
         now = time.monotonic()
-        end = done >= total
+        if done < before or total != whole:  # another stage, with a speed of its own
+            started, first, whole = now, done, total
+        before, end = done, done >= total
+        finished = finished and end
         live = sys.stderr.isatty()
-        if finished or (not end and now - last[0] < (0.2 if live else 10)):
+        if finished or (not end and now - shown < (0.2 if live else 10)):
             return
-        if end:
-            finished.append(True)  # later stages answered at once say nothing more
-        last[0] = now
-        speed = (done - first[0]) / max(now - started, 1e-9)
+        finished = end  # later stages answered at once say nothing more
+        shown = now
+        speed = (done - first) / max(now - started, 1e-9)
         left = f", {(total - done) / speed:.0f} s left" if speed > 0 and not end else ""
         line = f"{what}: {done}/{total}" + (f" {detail}" if detail and detail != what else "") + left
         if live:

@@ -66,12 +66,13 @@ class Row:
 class Tokenised:
     """One text as tokens. `mask[i]`: token i is learned from (the answer's tokens with the end mark). `weight` of each
     token (None: 1), `ref`: the reference policy's log-probability of each token (0 outside the mask), once known.
-    `given`: what a rollout says of each token ("behaviour", "advantage", ...), 0 outside the mask."""
+    `given`: what a rollout says of each token ("behaviour", "advantage", ...), 0 outside the mask. Data sets are kept
+    as arrays (`array`): a tenth of what tuples of Python's numbers take."""
 
-    ids: tuple[int, ...]
-    mask: tuple[bool, ...]
-    weight: tuple[float, ...] | None = None
-    ref: tuple[float, ...] | None = None
+    ids: Sequence[int]
+    mask: Sequence[int]
+    weight: Sequence[float] | None = None
+    ref: Sequence[float] | None = None
     given: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 

@@ -1,6 +1,7 @@
 """Conversations → token sequences, by the checkpoint's own template: the prompt as `run` renders it, then the answer
 with the mark that ends it, and nothing behind that mark."""
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,8 +33,8 @@ class Encoder:
             raise InputError(f"{self.where}: the chat template writes the prompt otherwise once it is answered")
         if start >= self.max_length:
             raise too_long(self.where, f"{start} tokens", self.max_length)
-        ids = whole[: self.max_length]
-        return Tokenised(ids, tuple(i >= start for i in range(len(ids))))
+        ids = array("i", whole[: self.max_length])
+        return Tokenised(ids, array("b", (i >= start for i in range(len(ids)))))
 
     def _closed(self, messages: Sequence[Message], answer: str) -> tuple[int, ...]:
         """Prompt, answer and its end mark."""

@@ -1,5 +1,6 @@
 """Rows → items with the reference policy's log-probabilities, before the first step."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,15 +24,18 @@ class Prepared:
 
 
 def prepare(
-    method: Any, config: Any, rows: Sequence[Row], encoder: Encoder, skipped: Counter[str] | None = None
-) -> Prepared:
+    method: Any, config: Any, rows: Sequence[Row], encoder: Encoder, skipped: Counter[str] | None = None,
+    progress: Progress | None = None,
+) -> Prepared:  # fmt: skip
     """Every row as the method's items. Raises Unusable for the first row that cannot be used, unless such rows are
     counted in `skipped`."""
     items: list[Item] = []
-    for row in rows:
+    for done, row in enumerate(rows, start=1):
         with _counted(skipped):
             _check(row)
             items += method.items(row, replace(encoder, where=row.place), config)
+        if progress is not None and done % 1000 == 0:
+            progress(done, len(rows), "rows read as tokens")
     if hasattr(method, "arrange"):
         items = method.arrange(items)
     if not items:
@@ -97,16 +101,18 @@ def with_reference(
     own = [
         groups[min(r * accelerator.num_processes + accelerator.process_index, len(groups) - 1)] for r in range(rounds)
     ]
-    found: list[tuple[tuple[int, int], tuple[float, ...]]] = []
+    found: list[tuple[tuple[int, int], array[float]]] = []
     training = model.training
     model.eval()
     with torch.no_grad(), _without_adapter(accelerator.unwrap_model(model)):
         for done, places in enumerate(own, start=1):
             batch = batching.collate([Item((items[i].sequences[k],)) for i, k in places], pad_id)
             batch = batch.to(accelerator.device)
-            rows = token_logps(model, batch.ids, batch.mask).cpu().tolist()
+            rows = token_logps(model, batch.ids, batch.mask).cpu()
+            kind = "d" if rows.element_size() == 8 else "f"
             found += [
-                (p, tuple(row[: len(items[p[0]].sequences[p[1]].ids)])) for p, row in zip(places, rows, strict=True)
+                (p, array(kind, row[: len(items[p[0]].sequences[p[1]].ids)]))
+                for p, row in zip(places, rows.tolist(), strict=True)
             ]
             if progress is not None:
                 progress(done, rounds, "reference policy")

@@ -54,11 +54,14 @@ class Answer:
 
 
 class Policy(Protocol):
-    """Whatever gives answers to prompts, one for each (row, seed). `push` tells it that the weights have changed."""
+    """Whatever gives answers to prompts, one for each (row, seed). `push` tells it that the weights have changed,
+    `close` that it is needed no more."""
 
     def push(self, module: Any) -> None: ...
 
     def answers(self, rows: Sequence[Row], seeds: Sequence[int], drawing: Drawing) -> list[Answer]: ...
+
+    def close(self) -> None: ...
 
 
 class Live:
@@ -85,6 +88,10 @@ class Live:
                     self._backend.limits.update(CPU_LIMITS)
             spoken = self._backend.draw(units)
         return [_answer(r.prompt, r.ids, r.behaviour, r.reason == "stop", self._renderer) for r in spoken]
+
+    def close(self) -> None:
+        """Lets the backend go; the module is the training's."""
+        self._backend = None
 
 
 class Served:
@@ -125,6 +132,12 @@ class Served:
             _answer(u.prompt_ids or (), ids, logps, ended, self._renderer)
             for u, (ids, logps, ended) in zip(units, self._backend.draw(units), strict=True)
         ]
+
+    def close(self) -> None:
+        """Ends the engine's processes."""
+        backend, self._backend = self._backend, None
+        if backend is not None:
+            backend.close()
 
 
 def policy_of(engine: str, module: Any, model: Model, made: Renderer, folder: Path) -> Policy:

@@ -73,7 +73,7 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
         rows, prepared = preparing.askable(rows, encoder, config, skipped)
         rewards = rewards_of(order, method, config)
     else:
-        prepared = preparing.prepare(method, config, rows, encoder, skipped)
+        prepared = preparing.prepare(method, config, rows, encoder, skipped, progress if main_process() else None)
     net = load(model, method.MODEL, settings, heads=getattr(config, "heads", 1))
     pad_id = made.tokens.pad_id
     net.config.pad_token_id = pad_id
@@ -89,14 +89,16 @@ def start(order: Order, resume: bool = False, progress: Progress | None = None) 
         card={"lineage": asdict(lineage), "training": card}, tokenizer=tokenizer_of(model, made),
         progress=progress, log=Log(order.out, order.trackers, begun) if main_process() else None,
     )  # fmt: skip
-    if online:
-        policy = policy_of(config.rollout_engine, net, model, made, order.out / ".weights")
+    policy = policy_of(config.rollout_engine, net, model, made, order.out / ".weights") if online else None
+    if policy is not None:
         job.rounds = Rounds(rows, policy, *rewards)
     if order.watch is not None:
         job.called = order.watch.set(lineage, settings.eval_steps).called(job.tokenizer)
     try:
         steps = train(job, resume)
     finally:
+        if policy is not None:
+            policy.close()
         if job.log is not None:
             job.log.close()
     return {**card, "steps": steps, "out": str(order.out)}

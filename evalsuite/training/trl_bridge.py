@@ -96,14 +96,13 @@ def table(rows: Sequence[Row], items: Sequence[Item], method: str) -> Any:
 
     made: list[dict[str, Any]]
     if method == "sft":
-        made = [
-            {"input_ids": s.ids, "completion_mask": list(map(int, s.mask))} for s in (i.sequences[0] for i in items)
-        ]
+        made = [{"input_ids": list(s.ids), "completion_mask": list(s.mask)} for s in (i.sequences[0] for i in items)]
     elif method == "reward":
         if any(i.labels and i.labels[0] == i.labels[1] for i in items):
             raise InputError("ties: TRL's RewardTrainer has them not; leave --engine trl out, or the ties")
         made = [
-            {"chosen_ids": i.sequences[0].ids, "rejected_ids": i.sequences[1].ids, "margin": i.columns["margin"]}
+            dict(zip(("chosen_ids", "rejected_ids"), (list(s.ids) for s in i.sequences), strict=True))
+            | {"margin": i.columns["margin"]}
             for i in items
         ]
     elif methods.find(method).DATA == "prompts":

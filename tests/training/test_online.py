@@ -2,10 +2,12 @@
 
 import importlib.util
 import json
+import multiprocessing
 import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -305,7 +307,13 @@ def test_vllm_draws_from_each_rounds_weights(prompts, tmp_path) -> None:
 
     model = build(tmp_path / "one", hidden_size=128, head_dim=32, max_position_embeddings=256)
     more = ("max_steps=3", "num_generations=4", "learning_rate=1e-2", "rollout_engine=vllm")
+    before = set(multiprocessing.active_children())
     assert run("rloo", model, prompts, tmp_path / "out", *QUICK, *more) == 0
+    for _ in range(300):  # vLLM kills what has not ended by itself, and does not wait for that
+        if set(multiprocessing.active_children()) <= before:
+            break
+        time.sleep(0.1)
+    assert set(multiprocessing.active_children()) <= before, "the engine has ended"
     rows = read_log(tmp_path / "out")
     assert rows[-1]["kl"] > 0.1, "the weights have moved"
     assert [row["ratio"] for row in rows] == pytest.approx([1, 1, 1], abs=1e-3)

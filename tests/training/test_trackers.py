@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,22 +51,27 @@ def offline_records(path: Path) -> Iterator[bytes]:
             parts = b""
 
 
+def history(path: Path) -> list[dict[str, float]]:
+    """The rows of a run that has ended. W&B's service may write them when `finish` is over."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    for _ in range(600):
+        records = [Record.FromString(raw) for raw in offline_records(path)]
+        if any(record.WhichOneof("record_type") == "exit" for record in records):
+            break
+        time.sleep(0.1)
+    rows = [record.history.item for record in records if record.WhichOneof("record_type") == "history"]
+    return [{item.key or item.nested_key[0]: json.loads(item.value_json) for item in row} for row in rows]
+
+
 def test_wandb_has_the_logs_figures_in_a_folder(tiny, tmp_path, monkeypatch) -> None:
     """Two trainings of one process are two runs."""
     pytest.importorskip("wandb")
-    from wandb.proto import wandb_internal_pb2
-
     monkeypatch.setenv("WANDB_MODE", "offline")
     monkeypatch.setenv("WANDB_SILENT", "true")
     for name in ("one", "two"):
         rows = trained(tiny, tmp_path / name, "wandb")
         (path,) = (tmp_path / name / "wandb").glob("offline-run-*/*.wandb")
-        told = []
-        for raw in offline_records(path):
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(raw)
-            if record.WhichOneof("record_type") == "history":
-                items = record.history.item
-                told.append({item.key or item.nested_key[0]: json.loads(item.value_json) for item in items})
+        told = history(path)
         assert [row["_step"] for row in told] == [1, 2, 3]
         assert [row["loss"] for row in told] == pytest.approx([row["loss"] for row in rows], rel=1e-5)

@@ -1,5 +1,6 @@
 """Kahneman–Tversky optimisation: answers that are good or bad, without a partner."""
 
+from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ def _mismatched(prompt: Item, answer: Item) -> Tokenised:
     mine, theirs = prompt.sequences[0], answer.sequences[0]
     start, begin = mine.mask.index(True), theirs.mask.index(True)
     tail = theirs.ids[begin : begin + len(mine.ids) + len(theirs.ids) - start]
-    return Tokenised((*mine.ids[:start], *tail), (*mine.mask[:start], *([True] * len(tail))))
+    return Tokenised(array("i", (*mine.ids[:start], *tail)), array("b", (*mine.mask[:start], *([True] * len(tail)))))
 
 
 def loss(logps: "Tensor", batch: Batch, config: Config) -> "tuple[Tensor, dict[str, Tensor]]":
