@@ -67,7 +67,7 @@ class Tokenised:
     """One text as tokens. `mask[i]`: token i is learned from (the answer's tokens with the end mark). `weight` of each
     token (None: 1), `ref`: the reference policy's log-probability of each token (0 outside the mask), once known.
     `given`: what a rollout says of each token ("behaviour", "advantage", ...), 0 outside the mask. Data sets are kept
-    as arrays (`array`): a tenth of what tuples of Python's numbers take."""
+    as arrays (`array`): a seventh of what tuples of Python's numbers take."""
 
     ids: Sequence[int]
     mask: Sequence[int]

@@ -1,5 +1,6 @@
 """Supervised fine-tuning: the likelihood of answers."""
 
+from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -51,7 +52,7 @@ def conversation(row: Row, encode: Encode) -> list[Tokenised]:
             break
         before = found[-1] if found else None
         if before is not None and made.ids[: len(before.ids)] == before.ids:
-            made = replace(made, mask=(*before.mask, *made.mask[len(before.mask) :]))
+            made = replace(made, mask=array("b", (*before.mask, *made.mask[len(before.mask) :])))
             found.pop()
         found.append(made)
     return found
