@@ -68,7 +68,8 @@ def main() -> int:
                 common.goal(f"{model}, {name}: seconds of a step, ours / TRL's", found["time_ratio"], most=1.0),
                 common.goal(f"{model}, {name}: peak memory, ours / TRL's", found["memory_ratio"], most=1.0),
             ]
-    args.out = args.out or (None if args.quick else common.RESULTS / "training_against_trl.json")
+    stem = "training_against_trl" + ("_cuda" if args.device == "cuda" else "")
+    args.out = args.out or (None if args.quick else common.RESULTS / f"{stem}.json")
     common.record("against_trl", {"benchmark": "training/against_trl", "results": results, "goals": goals}, args)
     return common.status(goals)
 
